@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use outrigger_authority::Caller;
 use outrigger_xds::carried::weight;
 use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
 use outrigger_xds::server::{Heard, Offer, Session};
@@ -22,13 +23,6 @@ use tracing::{debug, info, warn};
 use crate::hub::{Counts, Hub, Since, State};
 use crate::scope::Scope;
 use crate::viewer::Viewer;
-
-/// Who a client is by its certificate or its token: put into a request's extensions by who has checked it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proven {
-    /// Its namespace.
-    pub namespace: String,
-}
 
 /// Connections that wait to be accepted: a whole mesh may come at once, when another replica has gone. The kernel's
 /// `somaxconn` is the limit where it is less.
@@ -156,7 +150,8 @@ impl Discover for Server {
                 "too many clients; try another replica",
             ));
         }
-        let proven = requests.extensions().get::<Proven>().cloned();
+        // Put there by the gate before this service, if there is one.
+        let caller = requests.extensions().get::<Caller>().cloned();
         // One for each kind is on its way at most, so sending never waits for long.
         let (sender, receiver) = mpsc::channel(outrigger_xds::KINDS.len());
         let stream = Stream {
@@ -170,7 +165,7 @@ impl Discover for Server {
         };
         let gate = Arc::clone(&self.gate);
         tokio::spawn(async move {
-            if let Err(status) = stream.serve(proven, &gate).await {
+            if let Err(status) = stream.serve(caller, &gate).await {
                 debug!(target: "discovery", "a stream ended: {status}");
             }
         });
@@ -216,11 +211,11 @@ struct Standing {
 }
 
 impl Stream {
-    async fn serve(mut self, proven: Option<Proven>, gate: &Arc<Semaphore>) -> Result<(), Status> {
+    async fn serve(mut self, caller: Option<Caller>, gate: &Arc<Semaphore>) -> Result<(), Status> {
         let Some(first) = self.requests.message().await? else {
             return Ok(());
         };
-        let proven = proven.as_ref().map(|proven| &*proven.namespace);
+        let proven = caller.as_ref().map(|caller| &*caller.namespace);
         let viewer = match Viewer::of(first.node.as_ref(), proven) {
             Ok(viewer) => viewer,
             Err(stranger) => {

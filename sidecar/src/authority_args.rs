@@ -1,12 +1,12 @@
 //! Where the command line says that an authority gives this workload its identity.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use outrigger_core::peer::SpiffeId;
 use outrigger_identity::csr::{KeyKind, Settings};
-use outrigger_xds::channel::{Address, Target, roots_of_file};
+use outrigger_xds::channel::{Address, Roots, Target, roots_of_file};
 
 use crate::options::{parse_some_time, parse_time};
 
@@ -87,6 +87,16 @@ enum KeyType {
 }
 
 impl AuthorityArgs {
+    /// Who vouches for the authority, and for the control plane.
+    pub(crate) fn roots(&self) -> Roots {
+        roots_of_file(self.ca_roots.clone())
+    }
+
+    /// The file of the token that tells either who this workload is.
+    pub(crate) fn token(&self) -> &Path {
+        &self.token
+    }
+
     /// What is asked for, and of whom, if an authority is to be asked.
     ///
     /// # Errors
@@ -122,7 +132,7 @@ impl AuthorityArgs {
             ));
         }
         Ok(Some(Settings {
-            target: Target::new(address, roots_of_file(self.ca_roots.clone())),
+            target: Target::new(address, self.roots()),
             token: self.token.clone(),
             id,
             cluster: self.cluster_id.clone().unwrap_or_default(),

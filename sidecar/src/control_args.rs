@@ -12,9 +12,13 @@ use crate::sources::Pattern;
 
 const EXAMPLES: &str = "\
 Examples:
-  A mesh without Kubernetes: the rules and endpoints in a folder, for sidecars on this machine:
+  A mesh without Kubernetes, for sidecars on this machine: the rules and endpoints in a folder
     outrigger control --config mesh/
     outrigger run --xds http://127.0.0.1:15010 --namespace shop --label app=cart
+
+  The same for other machines: over TLS, with certificates for workloads that show a token of the list
+    outrigger control --config mesh/ --listen 0.0.0.0:15012 --service control.example --ca ca/ --tokens tokens
+    outrigger run --xds control.example:15012 --ca control.example:15012 --ca-roots ca/root-cert.pem --token token --namespace shop
 
   What it serves, and who is there:
     curl 127.0.0.1:15014/clients
@@ -36,7 +40,7 @@ pub(crate) struct ControlArgs {
     #[arg(long, value_name = "GLOB")]
     pub(crate) ignore: Vec<Pattern>,
 
-    /// Where sidecars of this machine come, in clear text
+    /// Where sidecars of this machine come, in clear text, without proof of who they are
     #[arg(
         long,
         value_name = "ADDR",
@@ -44,6 +48,9 @@ pub(crate) struct ControlArgs {
         env = "OUTRIGGER_CONTROL_PLAIN"
     )]
     pub(crate) plain: SocketAddr,
+
+    #[command(flatten)]
+    pub(crate) secure: SecureArgs,
 
     /// Where our health, counters and clients are asked for
     #[arg(
@@ -79,4 +86,72 @@ pub(crate) struct ControlArgs {
     /// How it is told
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     pub(crate) log_format: LogFormat,
+}
+
+/// Sidecars of other machines: over TLS, with proof of who they are.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Over TLS")]
+pub(crate) struct SecureArgs {
+    /// Where sidecars come over TLS, for configuration and for certificates: each shows a token, or a certificate of this authority
+    #[arg(
+        long,
+        value_name = "ADDR",
+        requires = "service",
+        env = "OUTRIGGER_CONTROL_LISTEN"
+    )]
+    pub(crate) listen: Option<SocketAddr>,
+
+    /// What we are called by those who come, such as `outrigger.outrigger-system.svc`: in the certificate that they see; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) service: Vec<String>,
+
+    /// The folder of the authority that gives certificates: ca-cert.pem, ca-key.pem, root-cert.pem and cert-chain.pem as in Istio's `cacerts`. If there is
+    /// none in it, one is made and kept there
+    #[arg(
+        long,
+        value_name = "DIR",
+        default_value = "ca",
+        env = "OUTRIGGER_CONTROL_CA"
+    )]
+    pub(crate) ca: PathBuf,
+
+    /// The mesh's name in identities, spiffe://TRUST_DOMAIN/…
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "cluster.local",
+        env = "TRUST_DOMAIN"
+    )]
+    pub(crate) trust_domain: String,
+
+    /// Tokens of workloads, a line for each: the SHA-256 of one in hexadecimal digits, and NAMESPACE/ACCOUNT; read anew each time
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with = "token_keys",
+        env = "OUTRIGGER_CONTROL_TOKENS"
+    )]
+    pub(crate) tokens: Option<PathBuf>,
+
+    /// Keys of who signs tokens of workloads for the audience `istio-ca` (a JWK Set), as `kubectl get --raw /openid/v1/jwks` prints them
+    #[arg(long, value_name = "FILE", env = "OUTRIGGER_CONTROL_TOKEN_KEYS")]
+    pub(crate) token_keys: Option<PathBuf>,
+
+    /// Where Kubernetes asks about pods that get sidecars and about configuration that is stored, over TLS
+    #[arg(
+        long,
+        value_name = "ADDR",
+        requires = "service",
+        env = "OUTRIGGER_CONTROL_WEBHOOKS"
+    )]
+    pub(crate) webhooks: Option<SocketAddr>,
+
+    /// What is put into pods, see docs/injection.md; read again when it changes
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "webhooks",
+        env = "OUTRIGGER_CONTROL_INJECTION"
+    )]
+    pub(crate) injection: Option<PathBuf>,
 }

@@ -1,36 +1,25 @@
 //! Where the command line says that a control plane is, and what this workload calls itself there.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::path::PathBuf;
 
 use clap::Args;
+use outrigger_xds::channel::{Address, OwnIdentity, Target};
 use outrigger_xds::messages::Node;
 use outrigger_xds::structs;
 use serde_json::{Map, Value, json};
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
-/// Longest wait for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// A connection that says nothing for so long is asked whether it is still there.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-
-/// And this is how long it may take to say so.
-const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// After the first failure, and doubled with each further one.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-
-/// Longest pause between two tries.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+use crate::authority_args::AuthorityArgs;
 
 /// A control plane instead of files.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Control plane")]
 pub(crate) struct XdsArgs {
-    /// The control plane to learn rules and endpoints from, instead of files: `HOST:PORT` of `outrigger control`, with
-    /// `http://` before it where it is in clear text, which goes to this machine alone. Nothing listens before a first
-    /// configuration has come; without the control plane, what came last stays in use
+    /// The control plane to learn rules and endpoints from, instead of files: `HOST:PORT` of `outrigger control`, over TLS, believed by
+    /// --ca-roots, and told who we are by --token or by the certificate that is in use; with `http://` before it in clear text, which
+    /// goes to this machine alone. Nothing listens before a first configuration has come; without the control plane, what came
+    /// last stays in use
     #[arg(
         long,
         value_name = "ADDR",
@@ -49,10 +38,12 @@ pub(crate) struct XdsArgs {
     pub(crate) workload_ip: Option<IpAddr>,
 }
 
-/// A control plane.
+/// A control plane, and how we show it who we are.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     addr: String,
+    target: Target,
+    token: PathBuf,
 }
 
 impl XdsArgs {
@@ -60,23 +51,22 @@ impl XdsArgs {
     ///
     /// # Errors
     /// It is no address, or one that is not to be spoken to in clear text.
-    pub(crate) fn server(&self) -> Result<Option<Server>, String> {
+    pub(crate) fn server(
+        &self,
+        authority: &AuthorityArgs,
+        identity: Option<OwnIdentity>,
+    ) -> Result<Option<Server>, String> {
         let Some(addr) = &self.xds else {
             return Ok(None);
         };
-        let plain = addr.strip_prefix("http://");
-        let host = plain.unwrap_or(addr).rsplit_once(':').map(|(host, _)| host);
-        let Some(host) = host.filter(|host| !host.is_empty()) else {
-            return Err(format!("--xds {addr}: an address is HOST:PORT"));
-        };
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let is_here = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
-        if plain.is_some() && !is_here {
-            return Err(format!(
-                "--xds {addr}: rules in clear text could be anybody's; leave out `http://`, or have the control plane on this machine"
-            ));
-        }
-        Ok(Some(Server { addr: addr.clone() }))
+        let address = Address::parse(addr).map_err(|why| format!("--xds: {why}"))?;
+        let mut target = Target::new(address, authority.roots());
+        target.identity = identity;
+        Ok(Some(Server {
+            addr: addr.clone(),
+            target,
+            token: authority.token().to_owned(),
+        }))
     }
 
     /// Who this workload says it is.
@@ -115,32 +105,18 @@ impl Server {
     /// # Errors
     /// Why not, in words.
     pub(crate) async fn connect(&self) -> Result<Channel, String> {
-        let endpoint =
-            Endpoint::from_shared(self.addr.clone()).map_err(|error| error.to_string())?;
-        let endpoint = endpoint
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
-            .keep_alive_while_idle(true);
-        endpoint.connect().await.map_err(|error| chain(&error))
+        self.target.connect().await
     }
 
-    /// How long to wait after that many failures in a row: doubled with each, and cut by chance to as little as half, so that
-    /// those who lost the same control plane do not come back as one.
-    pub(crate) fn pause(&self, failures: u32) -> Duration {
-        let whole = FIRST_PAUSE
-            .saturating_mul(1 << failures.min(6))
-            .min(LONGEST_PAUSE);
-        whole.mul_f64(0.5 + 0.5 * chance())
+    /// The token that tells who we are, if there is one; in clear text nobody is shown it.
+    pub(crate) fn token(&self) -> Option<String> {
+        if self.target.address.is_plain() {
+            return None;
+        }
+        let text = std::fs::read_to_string(&self.token).ok()?;
+        let token = text.trim();
+        (!token.is_empty()).then(|| token.to_owned())
     }
-}
-
-/// From 0 to 1.
-fn chance() -> f64 {
-    let mut bytes = [0; 4];
-    // Where there is no chance, all come back at once.
-    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX)
 }
 
 fn host_name() -> String {
@@ -150,44 +126,9 @@ fn host_name() -> String {
         .into_owned()
 }
 
-/// An error and what it came from.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        text = format!("{text}: {inner}");
-        source = inner.source();
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn args(addr: &str) -> XdsArgs {
-        XdsArgs {
-            xds: Some(addr.into()),
-            ..XdsArgs::default()
-        }
-    }
-
-    #[test]
-    fn clear_text_stays_on_this_machine() {
-        for (addr, is_taken) in [
-            ("http://127.0.0.1:15010", true),
-            ("http://[::1]:15010", true),
-            ("http://localhost:15010", true),
-            ("http://10.0.0.1:15010", false),
-            ("http://control.mesh:15010", false),
-            ("control.mesh:15012", true),
-            ("control.mesh", false),
-            (":15012", false),
-        ] {
-            assert_eq!(args(addr).server().is_ok(), is_taken, "{addr}");
-        }
-        assert!(XdsArgs::default().server().unwrap().is_none());
-    }
 
     #[test]
     fn a_node_is_called_as_istios_are() {
@@ -208,20 +149,5 @@ mod tests {
                 .id
                 .starts_with("router~")
         );
-    }
-
-    #[test]
-    fn pauses_grow_to_their_limit() {
-        let server = args("http://127.0.0.1:1").server().unwrap().unwrap();
-        for failures in [0, 1, 5, 1000] {
-            let whole = FIRST_PAUSE
-                .saturating_mul(1 << failures.min(6))
-                .min(LONGEST_PAUSE);
-            let pause = server.pause(failures);
-            assert!(
-                pause >= whole / 2 && pause <= whole,
-                "{failures}: {pause:?}"
-            );
-        }
     }
 }

@@ -24,10 +24,15 @@ struct Control {
 
 impl Control {
     fn start(config: &Folder, plain: &str) -> Self {
+        Self::start_with(config, plain, &[])
+    }
+
+    fn start_with(config: &Folder, plain: &str, more: &[String]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_outrigger"))
             .args(["control", "--plain", plain, "--admin", "127.0.0.1:0"])
             .arg("--config")
             .arg(&config.0)
+            .args(more)
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -270,4 +275,98 @@ fn clear_text_is_for_this_machine() {
         .output()
         .unwrap();
     assert_eq!(run.status.code(), Some(2));
+}
+
+/// A mesh whose sidecars prove who they are: the folder of the authority, and tokens of two workloads.
+fn proving(config: &Folder) -> (std::path::PathBuf, Vec<String>) {
+    let ca = config.0.join("ca");
+    let digest = |text: &str| {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        let digest = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+        digest.collect::<String>()
+    };
+    let mut known = String::new();
+    for workload in ["default/shop", "other/thief"] {
+        let token = format!("a token of {workload}, nobody guesses");
+        let name = workload.replace('/', "-");
+        fs::write(config.0.join(format!("{name}.token")), &token).unwrap();
+        known += &format!("{} {workload}\n", digest(&token));
+    }
+    fs::write(config.0.join("tokens"), known).unwrap();
+    let words = ["--service", "localhost", "--listen", "127.0.0.1:0"];
+    let mut more: Vec<String> = words.map(String::from).to_vec();
+    more.extend(["--ca".into(), ca.display().to_string()]);
+    more.extend([
+        "--tokens".into(),
+        config.0.join("tokens").display().to_string(),
+    ]);
+    (ca, more)
+}
+
+fn proven(control: &Control, config: &Folder, workload: &str, more: &[&str]) -> Command {
+    let at = format!("localhost:{}", control.addr("secure").port());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    command
+        .args([
+            "run",
+            "--workers",
+            "1",
+            "--outbound",
+            "127.0.0.1:0",
+            "--admin",
+            "127.0.0.1:0",
+        ])
+        .args(["--workload-name", "one", "--xds", &at, "--ca", &at])
+        .arg("--ca-roots")
+        .arg(config.0.join("ca/root-cert.pem"))
+        .arg("--token")
+        .arg(config.0.join(format!("{workload}.token")))
+        .args(more);
+    command
+}
+
+#[test]
+fn over_tls_everybody_is_who_he_proves_to_be() {
+    let config = Folder::new("control-secure");
+    config.write("shop.yaml", &shop(application("old")));
+    let (_, more) = proving(&config);
+    let control = Control::start_with(&config, "127.0.0.1:0", &more);
+    let shopping = Proxy::spawn(proven(&control, &config, "default-shop", &[]));
+    until(&shopping, "shop.example", "old");
+    let listed = control.page("/clients", "\"proven\":true");
+    assert!(listed.contains("~one.default~"), "{listed}");
+    config.write("shop.yaml", &shop(application("new")));
+    until(&shopping, "shop.example", "new");
+    // Who is of another namespace than he says is told nothing.
+    let mut thief = proven(
+        &control,
+        &config,
+        "other-thief",
+        &["--namespace", "default"],
+    )
+    .stderr(Stdio::piped())
+    .spawn()
+    .unwrap();
+    let told = Told::by(thief.stderr.take().unwrap());
+    told.wait_for("the node says to be of namespace `default`, and its identity is of `other`");
+    thief.kill().unwrap();
+    thief.wait().unwrap();
+    // And whose token nobody knows gets no certificate.
+    fs::write(
+        config.0.join("other-thief.token"),
+        "a token that nobody knows of",
+    )
+    .unwrap();
+    let mut unknown = proven(&control, &config, "other-thief", &["--namespace", "other"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let told = Told::by(unknown.stderr.take().unwrap());
+    told.wait_for("Unauthenticated");
+    unknown.kill().unwrap();
+    unknown.wait().unwrap();
+    control.page(
+        "/stats/prometheus",
+        "outrigger_control_clients_strange_total 1\n",
+    );
 }

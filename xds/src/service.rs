@@ -106,13 +106,14 @@ where
     }
 }
 
-/// Opens a stream to a server.
+/// Opens a stream to a server; a token tells who we are, where the connection does not.
 ///
 /// # Errors
 /// It cannot be reached, or does not want us.
 pub async fn discover<C, S>(
     channel: C,
     requests: S,
+    token: Option<&str>,
 ) -> Result<Streaming<DeltaDiscoveryResponse>, Status>
 where
     C: GrpcService<Body>,
@@ -127,6 +128,12 @@ where
     })?;
     let codec: ProstCodec<DeltaDiscoveryRequest, DeltaDiscoveryResponse> = ProstCodec::default();
     let path = PathAndQuery::from_static(DELTA);
-    let answered = grpc.streaming(Request::new(requests), path, codec).await?;
+    let mut request = Request::new(requests);
+    if let Some(token) = token {
+        let value = format!("Bearer {token}").parse();
+        let value = value.map_err(|_| Status::unauthenticated("the token is no text of ASCII"))?;
+        request.metadata_mut().insert("authorization", value);
+    }
+    let answered = grpc.streaming(request, path, codec).await?;
     Ok(answered.into_inner())
 }

@@ -71,7 +71,7 @@ pub async fn client(
         // The stream below is still to be made of it.
         let _ = sender.send(request);
     }
-    let mut responses = discover(channel, UnboundedReceiverStream::new(requests)).await?;
+    let mut responses = discover(channel, UnboundedReceiverStream::new(requests), None).await?;
     let mut kinds = 0;
     while let Some(response) = responses.message().await? {
         take(&response, kinds >= KINDS.len(), &got, &sender);

@@ -12,24 +12,32 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use outrigger_authority::Authority;
 use outrigger_control::discovery::Clients;
 use outrigger_control::hub::Hub;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tracing::debug;
 
+/// What there is to tell of.
+pub(super) struct Told {
+    pub(super) hub: Arc<Hub>,
+    pub(super) clients: Arc<Clients>,
+    pub(super) authority: Option<Arc<Authority>>,
+}
+
 /// Serves for ever.
-pub(super) async fn serve(listener: TcpListener, hub: Arc<Hub>, clients: Arc<Clients>) {
+pub(super) async fn serve(listener: TcpListener, told: Arc<Told>) {
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             // No descriptors, for a moment.
             tokio::task::yield_now().await;
             continue;
         };
-        let (hub, clients) = (Arc::clone(&hub), Arc::clone(&clients));
+        let told = Arc::clone(&told);
         tokio::spawn(async move {
             let service = service_fn(|request: Request<Incoming>| {
-                let answer = answer(&request, &hub, &clients);
+                let answer = answer(&request, &told);
                 async move { Ok::<_, Infallible>(answer) }
             });
             let served = hyper::server::conn::http1::Builder::new()
@@ -43,7 +51,8 @@ pub(super) async fn serve(listener: TcpListener, hub: Arc<Hub>, clients: Arc<Cli
     }
 }
 
-fn answer<B>(request: &Request<B>, hub: &Hub, clients: &Clients) -> Response<Full<Bytes>> {
+fn answer<B>(request: &Request<B>, told: &Told) -> Response<Full<Bytes>> {
+    let hub = &*told.hub;
     if request.method() != Method::GET {
         return response(
             StatusCode::METHOD_NOT_ALLOWED,
@@ -60,8 +69,8 @@ fn answer<B>(request: &Request<B>, hub: &Hub, clients: &Clients) -> Response<Ful
             }
             _ => ok("text/plain", "LIVE\n".into()),
         },
-        "/stats/prometheus" | "/metrics" => ok("text/plain; version=0.0.4", metrics(hub)),
-        "/clients" => ok("application/json", listed(hub, clients)),
+        "/stats/prometheus" | "/metrics" => ok("text/plain; version=0.0.4", metrics(told)),
+        "/clients" => ok("application/json", listed(hub, &told.clients)),
         "/" => ok("text/plain", "/ready\n/stats/prometheus\n/clients\n".into()),
         _ => response(
             StatusCode::NOT_FOUND,
@@ -101,7 +110,8 @@ fn listed(hub: &Hub, clients: &Clients) -> String {
     text
 }
 
-fn metrics(hub: &Hub) -> String {
+fn metrics(told: &Told) -> String {
+    let hub = &*told.hub;
     let counts = &hub.counts;
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let (objects, bytes) = hub.ask(|world| (world.len() as u64, world.bytes() as u64));
@@ -181,9 +191,16 @@ fn metrics(hub: &Hub) -> String {
             of(&counts.responses).saturating_sub(of(&counts.taken) + of(&counts.refused)),
         ),
     ];
+    let of_authority = told
+        .authority
+        .as_ref()
+        .map(|authority| authority.counts().all());
+    let of_authority = of_authority.iter().flatten();
+    let of_authority = of_authority.map(|(name, value, help)| (*name, "counter", *help, *value));
     let mut text = String::new();
-    for (name, kind, help, value) in rows {
-        let total = if kind == "counter" { "_total" } else { "" };
+    for (name, kind, help, value) in rows.into_iter().chain(of_authority) {
+        let is_named = kind != "counter" || name.ends_with("_total");
+        let total = if is_named { "" } else { "_total" };
         let name = format!("outrigger_control_{name}{total}");
         // Writing to a string cannot fail.
         let _ = write!(

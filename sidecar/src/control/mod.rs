@@ -4,6 +4,7 @@
 
 mod admin;
 mod files;
+mod secure;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ use tracing::{error, info};
 use crate::control_args::ControlArgs;
 use crate::run::events;
 use files::Files;
+use secure::Secure;
 
 /// The input was judged bad, or the system refused what we need.
 const BAD: u8 = 1;
@@ -79,13 +81,27 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
         max_first: args.max_first_at_once.get(),
     };
     let server = Arc::new(Server::new(Arc::clone(&hub), limits));
+    let secure = secure::open(&args.secure)?;
     let (plain, plain_addr) = bind(args.plain, "--plain")?;
     let (admin, admin_addr) = bind(args.admin, "--admin")?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let kinds: Vec<_> = KINDS.iter().collect();
     let world = Arc::clone(&hub);
     tokio::spawn(async move { world.serve(changes, &kinds).await });
-    tokio::spawn(admin::serve(admin, Arc::clone(&hub), server.clients()));
+    let places = match &secure {
+        Some(secure) => secure.serve(&args.secure, &server)?,
+        None => Vec::new(),
+    };
+    let places: String = places
+        .iter()
+        .map(|(what, addr)| format!(" {what} {addr},"))
+        .collect();
+    let told = admin::Told {
+        hub: Arc::clone(&hub),
+        clients: server.clients(),
+        authority: secure.as_ref().map(Secure::authority),
+    };
+    tokio::spawn(admin::serve(admin, Arc::new(told)));
     let mut until = stopped.clone();
     let discovery = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE))
@@ -98,7 +114,7 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
     let discovery = tokio::spawn(discovery);
     info!(
         target: "main",
-        "outrigger {} control: discovery {plain_addr}, admin {admin_addr}; {}",
+        "outrigger {} control: discovery {plain_addr},{places} admin {admin_addr}; {}",
         env!("CARGO_PKG_VERSION"),
         files.summary(),
     );

@@ -55,6 +55,7 @@ use outrigger_runtime::{
     Arrival, Config, Handle, Handover, Listen, Located, Notices, Running, Sinks, Whom,
 };
 use outrigger_tls::Identities;
+use outrigger_xds::channel::OwnIdentity;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
 
@@ -177,7 +178,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         return Ok(());
     };
     let identity = keeper.as_ref().map(Keeper::shared);
-    let origin = match origin(args, &commands)? {
+    let origin = match origin(args, &commands, identity.clone())? {
         Origin::Discovered(inbox) if !control.wait_for_first(&inbox) => return Ok(()),
         origin => origin,
     };
@@ -321,8 +322,20 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
 }
 
 /// Where the configuration comes from; a control plane is listened to from now on.
-fn origin(args: &RunArgs, commands: &UnboundedSender<Command>) -> Result<Origin, Failure> {
-    let server = args.xds.server().map_err(|why| Failure::usage(&why))?;
+fn origin(
+    args: &RunArgs,
+    commands: &UnboundedSender<Command>,
+    identity: Option<Arc<identity::Shared>>,
+) -> Result<Origin, Failure> {
+    let identity = identity.map(|shared| -> OwnIdentity {
+        Arc::new(move || {
+            let identity = shared.known().identity?;
+            let material = &identity.material;
+            Some((material.chain.clone(), material.key.clone_key()))
+        })
+    });
+    let server = args.xds.server(&args.authority, identity);
+    let server = server.map_err(|why| Failure::usage(&why))?;
     let Some(server) = server else {
         return Ok(Origin::Files(origin::Files::new(args)));
     };

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
+use outrigger_xds::channel::Backoff;
 use outrigger_xds::client::Taken;
 use outrigger_xds::messages::{DeltaDiscoveryRequest, Node};
 use outrigger_xds::service::discover;
@@ -72,8 +73,8 @@ impl Listening {
                 warn!(target: "discovery", "{text}; kept what is in use, and trying again");
                 said = text;
             }
-            sleep(self.server.pause(failures)).await;
-            failures = failures.saturating_add(1);
+            failures = u32::saturating_add(failures, 1);
+            sleep(Backoff::ORDINARY.pause(failures, chance())).await;
         }
     }
 
@@ -83,13 +84,20 @@ impl Listening {
             Ok(channel) => channel,
             Err(error) => return error,
         };
+        let token = self.server.token();
         let (requests, sent) = unbounded_channel();
         // Answers to a stream before are none to this one.
         while self.answered.try_recv().is_ok() {}
         for request in self.inbox.client().open() {
             let _ = requests.send(request);
         }
-        let mut responses = match discover(channel, UnboundedReceiverStream::new(sent)).await {
+        let mut responses = match discover(
+            channel,
+            UnboundedReceiverStream::new(sent),
+            token.as_deref(),
+        )
+        .await
+        {
             Ok(responses) => responses,
             Err(status) => return words(&status),
         };
@@ -122,6 +130,14 @@ impl Listening {
             }
         }
     }
+}
+
+/// A random number.
+fn chance() -> u64 {
+    let mut bytes = [0; 8];
+    // Where there is no chance, all come back at once.
+    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
+    u64::from_le_bytes(bytes)
 }
 
 fn words(status: &tonic::Status) -> String {

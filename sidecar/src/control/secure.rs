@@ -1,0 +1,193 @@
+//! What is served over TLS: configuration and certificates to workloads that prove who they are, and reviews to Kubernetes.
+//!
+//! Owns which of them there are and what they have in common: the authority, the certificate that we show, and who is believed.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use outrigger_authority::{
+    Authority, CaFiles, Gate, Keeper, KnownTokens, Limits, Refused, Reviewer, Reviewing, Serving,
+    SignedTokens, Signer, incoming,
+};
+use outrigger_control::discovery::{Server, listen};
+use outrigger_inject::Settings;
+use outrigger_xds::service::Discovery;
+use tracing::{error, warn};
+
+use super::{BAD, KEEP_ALIVE, KEEP_ALIVE_TIMEOUT, USAGE, bind};
+use crate::control_args::SecureArgs;
+
+/// Settings of injection are compared with what was read this often.
+const INJECTION: Duration = Duration::from_secs(5);
+
+/// Everything that is served over TLS.
+pub(super) struct Secure {
+    authority: Arc<Authority>,
+    serving: Arc<Serving>,
+    keeper: Arc<Keeper>,
+}
+
+/// Nobody's token is any good: certificates of the authority are the only proof.
+struct NoTokens;
+
+impl Reviewer for NoTokens {
+    fn review<'a>(&'a self, _token: &'a str) -> Reviewing<'a> {
+        Box::pin(async {
+            let why = "no token is believed here (`control` has neither --tokens nor --token-keys)";
+            Err(Refused::NotProved(why.into()))
+        })
+    }
+}
+
+/// Opens the authority, and looks whether everything that is to be believed can be read. `None`: nothing is served over TLS.
+///
+/// # Errors
+/// Something cannot.
+pub(super) fn open(args: &SecureArgs) -> Result<Option<Secure>, (u8, String)> {
+    if args.listen.is_none() && args.webhooks.is_none() {
+        return Ok(None);
+    }
+    let now = SystemTime::now();
+    let files = CaFiles::read_or_make(&args.ca, &args.trust_domain, now);
+    let files = files.map_err(|why| (BAD, format!("--ca {}: {why}", args.ca.display())))?;
+    let signer = Signer::open(&files, &args.trust_domain, now);
+    let signer = signer.map_err(|why| (BAD, format!("--ca {}: {why}", args.ca.display())))?;
+    let limits = Limits::default();
+    let authority = Arc::new(Authority::new(signer, limits));
+    let reviewer = reviewer(args).map_err(|why| (USAGE, why))?;
+    let counts = Arc::clone(authority.counts());
+    let keeper = Arc::new(Keeper::new(reviewer, limits, counts));
+    let serving = Serving::new(Arc::clone(&authority), args.service.clone(), now);
+    let serving = Arc::new(serving.map_err(|why| (BAD, why))?);
+    Ok(Some(Secure {
+        authority,
+        serving,
+        keeper,
+    }))
+}
+
+fn reviewer(args: &SecureArgs) -> Result<Arc<dyn Reviewer>, String> {
+    match (&args.tokens, &args.token_keys) {
+        (Some(file), _) => {
+            let known = KnownTokens::of_file(file.clone());
+            known.check().map_err(|why| format!("--tokens {why}"))?;
+            Ok(Arc::new(known))
+        }
+        (None, Some(file)) => {
+            let audience = SignedTokens::AUDIENCE.to_owned();
+            let signed = SignedTokens::new(file.clone(), audience, None);
+            signed
+                .check()
+                .map_err(|why| format!("--token-keys {why}"))?;
+            Ok(Arc::new(signed))
+        }
+        (None, None) => Ok(Arc::new(NoTokens)),
+    }
+}
+
+impl Secure {
+    /// Our own counters, for people.
+    pub(super) fn authority(&self) -> Arc<Authority> {
+        Arc::clone(&self.authority)
+    }
+
+    /// Serves until the program ends. Returns where.
+    ///
+    /// # Errors
+    /// An address cannot be had, or the settings of injection are none.
+    pub(super) fn serve(
+        &self,
+        args: &SecureArgs,
+        server: &Arc<Server>,
+    ) -> Result<Vec<(&'static str, SocketAddr)>, (u8, String)> {
+        tokio::spawn(Arc::clone(&self.serving).keep());
+        let mut places = Vec::new();
+        if let Some(addr) = args.listen {
+            let (listener, addr) = bind(addr, "--listen")?;
+            places.push(("secure", addr));
+            let discovery = Discovery::new(Arc::clone(server));
+            let keeper = || Arc::clone(&self.keeper);
+            let served = tonic::transport::Server::builder()
+                .http2_keepalive_interval(Some(KEEP_ALIVE))
+                .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
+                .add_service(Gate::new(self.authority.service(), keeper()))
+                .add_service(Gate::new(discovery, keeper()))
+                .serve_with_incoming(incoming(listener, Arc::clone(&self.serving), &["h2"]));
+            tokio::spawn(async move {
+                if let Err(error) = served.await {
+                    error!(target: "main", "nobody is served over TLS any more: {error}");
+                }
+            });
+        }
+        if let Some(addr) = args.webhooks {
+            let settings = Injection::new(args, self.authority.signer().roots())?;
+            let listener = listen(addr).map_err(|error| {
+                (
+                    BAD,
+                    format!("cannot listen on {addr} (--webhooks): {error}"),
+                )
+            })?;
+            let addr = listener
+                .local_addr()
+                .map_err(|error| (BAD, error.to_string()))?;
+            places.push(("webhooks", addr));
+            let streams = incoming(listener, Arc::clone(&self.serving), &["h2", "http/1.1"]);
+            tokio::spawn(outrigger_inject::serve(settings.asked(), streams));
+        }
+        Ok(places)
+    }
+}
+
+/// Settings of injection, read again when their file changes.
+struct Injection(Arc<Mutex<Arc<Settings>>>);
+
+type Asked = Arc<dyn Fn() -> Arc<Settings> + Send + Sync>;
+
+impl Injection {
+    fn new(args: &SecureArgs, roots: &str) -> Result<Self, (u8, String)> {
+        let roots = roots.to_owned();
+        let Some(path) = args.injection.clone() else {
+            let settings = Settings {
+                roots: Some(roots),
+                ..Settings::default()
+            };
+            return Ok(Self(Arc::new(Mutex::new(Arc::new(settings)))));
+        };
+        let first = read(&path, &roots).map_err(|why| (BAD, why))?;
+        let kept = Arc::new(Mutex::new(Arc::new(first)));
+        let shared = Arc::clone(&kept);
+        tokio::spawn(async move {
+            let mut told = String::new();
+            loop {
+                tokio::time::sleep(INJECTION).await;
+                match read(&path, &roots) {
+                    Ok(settings) => {
+                        told.clear();
+                        *shared.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+                    }
+                    Err(why) if why != told => {
+                        warn!(target: "config", "{why}; kept what is in use");
+                        told = why;
+                    }
+                    Err(_) => {}
+                }
+            }
+        });
+        Ok(Self(kept))
+    }
+
+    fn asked(self) -> Asked {
+        Arc::new(move || Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+}
+
+fn read(path: &Path, roots: &str) -> Result<Settings, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
+    let mut settings =
+        Settings::read(&text).map_err(|why| format!("`{}`: {why}", path.display()))?;
+    settings.roots.get_or_insert_with(|| roots.to_owned());
+    Ok(settings)
+}
