@@ -31,6 +31,30 @@ const MAX_MESSAGE_CHARS: usize = 4096;
 /// What is no review has a status of 400 and a body that says why; a review that is one is always answered with 200.
 #[must_use]
 pub fn answer(settings: &Settings, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+    let (status, body, _) = judged(settings, path, body);
+    (status, body)
+}
+
+/// What a review came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// A pod got a sidecar.
+    Injected,
+    /// A pod got none.
+    Left,
+    /// A pod asks for what there is not.
+    Refused,
+    /// Configuration is let in.
+    Allowed,
+    /// Configuration is not.
+    Denied,
+    /// It was no review.
+    NoReview,
+}
+
+/// The answer, and what it came to.
+pub(crate) fn judged(settings: &Settings, path: &str, body: &[u8]) -> (u16, Vec<u8>, Outcome) {
+    let no_review = |status, told: String| (status, told.into_bytes(), Outcome::NoReview);
     let path = path.split('?').next().unwrap_or_default();
     let below = path.strip_prefix(INJECT);
     let is_injection = below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -38,22 +62,40 @@ pub fn answer(settings: &Settings, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let told = format!(
             "there is nothing at this path; reviews are answered at {INJECT} and {VALIDATE}\n"
         );
-        return (404, told.into_bytes());
+        return no_review(404, told);
     }
     if body.len() > MAX_REVIEW_BYTES {
-        let told = format!("the review has more than {MAX_REVIEW_BYTES} bytes\n");
-        return (413, told.into_bytes());
+        return no_review(
+            413,
+            format!("the review has more than {MAX_REVIEW_BYTES} bytes\n"),
+        );
     }
-    match read(body) {
-        Err(why) => (400, format!("{why}\n").into_bytes()),
-        Ok(request) => {
-            let said = match is_injection {
-                true => mutate(settings, &request),
-                false => judge(&request),
-            };
-            (200, said.write(&request.uid))
-        }
-    }
+    let request = match read(body) {
+        Ok(request) => request,
+        Err(why) => return no_review(400, format!("{why}\n")),
+    };
+    let said = match is_injection {
+        true => mutate(settings, &request),
+        false => judge(&request),
+    };
+    let outcome = match (is_injection, &said) {
+        (
+            true,
+            Said {
+                denied: Some(_), ..
+            },
+        ) => Outcome::Refused,
+        (true, Said { patch: Some(_), .. }) => Outcome::Injected,
+        (true, _) => Outcome::Left,
+        (
+            false,
+            Said {
+                denied: Some(_), ..
+            },
+        ) => Outcome::Denied,
+        (false, _) => Outcome::Allowed,
+    };
+    (200, said.write(&request.uid), outcome)
 }
 
 /// What is asked.

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +18,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
 use tokio_stream::{Stream, StreamExt as _};
 
-use crate::review::{MAX_REVIEW_BYTES, answer};
+use crate::counts::Counts;
+use crate::review::{MAX_REVIEW_BYTES, Outcome, judged};
 use crate::settings::Settings;
 
 /// Connections at a time; more wait. API servers keep a few each.
@@ -37,14 +39,20 @@ const BODY_TIME: Duration = Duration::from_secs(30);
 
 /// Serves the streams that come in, until no more do: those of a listener, or of one whose handshakes of TLS are done. Settings are
 /// asked for at each review, so that they may change.
-pub async fn serve<S, I>(settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>, incoming: I)
-where
+pub async fn serve<S, I>(
+    settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>,
+    counts: Arc<Counts>,
+    incoming: I,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     I: Stream<Item = io::Result<S>>,
 {
     let mut incoming = pin!(incoming);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
+        if places.available_permits() == 0 {
+            counts.waited.fetch_add(1, Ordering::Relaxed);
+        }
         // It is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
@@ -53,9 +61,9 @@ where
             None => return,
             Some(Err(_)) => tokio::time::sleep(PAUSE).await,
             Some(Ok(stream)) => {
-                let settings = Arc::clone(&settings);
+                let (settings, counts) = (Arc::clone(&settings), Arc::clone(&counts));
                 tokio::spawn(async move {
-                    connection(settings, stream).await;
+                    connection(settings, counts, stream).await;
                     drop(place);
                 });
             }
@@ -63,17 +71,20 @@ where
     }
 }
 
-async fn connection<S>(settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>, stream: S)
-where
+async fn connection<S>(
+    settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>,
+    counts: Arc<Counts>,
+    stream: S,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (requests, underway) = watch::channel(0);
     let requests = Arc::new(requests);
     let service = service_fn(move |request: Request<Incoming>| {
-        let settings = settings();
+        let (settings, counts) = (settings(), Arc::clone(&counts));
         let one = Underway::begin(&requests);
         async move {
-            let answer = review(&settings, request).await;
+            let answer = review(&settings, &counts, request).await;
             drop(one);
             Ok::<_, Infallible>(answer)
         }
@@ -131,15 +142,28 @@ async fn idle(mut underway: watch::Receiver<usize>) {
     }
 }
 
-async fn review<B>(settings: &Settings, request: Request<B>) -> Response<Full<Bytes>>
+async fn review<B>(
+    settings: &Settings,
+    counts: &Counts,
+    request: Request<B>,
+) -> Response<Full<Bytes>>
 where
     B: Body<Data = Bytes>,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let path = request.uri().path().to_owned();
+    let refuse = |status, told: String| {
+        counts.count(Outcome::NoReview);
+        plain(status, told)
+    };
     if request.method() != Method::POST {
-        return plain(StatusCode::METHOD_NOT_ALLOWED, "reviews come by POST\n");
+        let told = "reviews come by POST\n";
+        return refuse(StatusCode::METHOD_NOT_ALLOWED, told.into());
     }
+    let too_long = || {
+        let told = format!("the review has more than {MAX_REVIEW_BYTES} bytes\n");
+        refuse(StatusCode::PAYLOAD_TOO_LARGE, told)
+    };
     // Who says so beforehand need not send it.
     if request.body().size_hint().lower() > MAX_REVIEW_BYTES as u64 {
         return too_long();
@@ -147,16 +171,21 @@ where
     let body = Limited::new(request.into_body(), MAX_REVIEW_BYTES).collect();
     let body = match tokio::time::timeout(BODY_TIME, body).await {
         Err(_) => {
-            return plain(
-                StatusCode::REQUEST_TIMEOUT,
-                "the review did not come in time\n",
-            );
+            counts.late.fetch_add(1, Ordering::Relaxed);
+            let told = "the review did not come in time\n";
+            return plain(StatusCode::REQUEST_TIMEOUT, told);
         }
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => return too_long(),
-        Ok(Err(_)) => return plain(StatusCode::BAD_REQUEST, "the review did not come whole\n"),
+        Ok(Err(_)) => {
+            return refuse(
+                StatusCode::BAD_REQUEST,
+                "the review did not come whole\n".into(),
+            );
+        }
         Ok(Ok(body)) => body.to_bytes(),
     };
-    let (status, body) = answer(settings, &path, &body);
+    let (status, body, outcome) = judged(settings, &path, &body);
+    counts.count(outcome);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = plain(status, body);
     if status == StatusCode::OK {
@@ -166,11 +195,6 @@ where
             .insert(http::header::CONTENT_TYPE, json);
     }
     response
-}
-
-fn too_long() -> Response<Full<Bytes>> {
-    let told = format!("the review has more than {MAX_REVIEW_BYTES} bytes\n");
-    plain(StatusCode::PAYLOAD_TOO_LARGE, told)
 }
 
 fn plain(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

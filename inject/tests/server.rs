@@ -6,19 +6,30 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use outrigger_inject::{MAX_REVIEW_BYTES, Settings, serve};
+use outrigger_inject::{Counts, MAX_REVIEW_BYTES, Settings, serve};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_stream::StreamExt as _;
 use tokio_stream::wrappers::TcpListenerStream;
 
-/// A server on a port of its own, for as long as the test lasts.
-async fn server() -> SocketAddr {
+/// A server on a port of its own, for as long as the test lasts, and what it counts.
+async fn server() -> (SocketAddr, Arc<Counts>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(serve(settings(), TcpListenerStream::new(listener)));
-    address
+    let counts = Arc::new(Counts::default());
+    let incoming = TcpListenerStream::new(listener);
+    tokio::spawn(serve(settings(), Arc::clone(&counts), incoming));
+    (address, counts)
+}
+
+/// What is counted and not zero.
+fn counted(counts: &Counts) -> Vec<(&'static str, u64)> {
+    let all = counts
+        .all()
+        .into_iter()
+        .map(|(name, count, _)| (name, count));
+    all.filter(|(_, count)| *count > 0).collect()
 }
 
 fn settings() -> Arc<dyn Fn() -> Arc<Settings> + Send + Sync> {
@@ -44,7 +55,7 @@ async fn ask(address: SocketAddr, head: &str, body: &[u8]) -> (String, Vec<u8>) 
 
 #[tokio::test]
 async fn reviews_are_answered() {
-    let address = server().await;
+    let (address, counts) = server().await;
     let review = json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {"uid": "1", "operation": "CREATE", "namespace": "shop", "object": {
@@ -60,11 +71,41 @@ async fn reviews_are_answered() {
     let answer: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(answer["response"]["allowed"], true);
     assert!(answer["response"]["patch"].is_string());
+    let mut refused = review.clone();
+    refused["request"]["object"]["spec"]["containers"] = json!([]);
+    let mut left = review.clone();
+    left["request"]["object"]["spec"]["hostNetwork"] = true.into();
+    let mut good = review;
+    good["request"]["object"] = json!({
+        "apiVersion": "networking.istio.io/v1", "kind": "Sidecar", "metadata": {"name": "a"},
+        "spec": {"egress": [{"hosts": ["./*"]}]},
+    });
+    let mut bad = good.clone();
+    bad["request"]["object"]["spec"]["ingres"] = json!([]);
+    for (path, review) in [
+        ("/inject", refused),
+        ("/inject", left),
+        ("/validate", good),
+        ("/validate", bad),
+    ] {
+        let body = review.to_string().into_bytes();
+        let head = format!("POST {path} HTTP/1.1\r\ncontent-length: {}", body.len());
+        let (head, _) = ask(address, &head, &body).await;
+        assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    }
+    let want = [
+        ("webhook_pods_injected_total", 1),
+        ("webhook_pods_left_total", 1),
+        ("webhook_pods_refused_total", 1),
+        ("webhook_configuration_allowed_total", 1),
+        ("webhook_configuration_denied_total", 1),
+    ];
+    assert_eq!(counted(&counts), want);
 }
 
 #[tokio::test]
 async fn what_is_no_review_is_refused() {
-    let address = server().await;
+    let (address, counts) = server().await;
     let long = MAX_REVIEW_BYTES + 1;
     for (head, body, want) in [
         ("GET /inject HTTP/1.1".to_owned(), &b""[..], "HTTP/1.1 405 "),
@@ -87,13 +128,15 @@ async fn what_is_no_review_is_refused() {
         let (got, _) = ask(address, &head, body).await;
         assert!(got.starts_with(want), "{head}: {got}");
     }
+    assert_eq!(counted(&counts), [("webhook_no_reviews_total", 4)]);
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_fails_concerns_nobody_else() {
     let (mut ours, theirs) = tokio::io::duplex(1 << 16);
     let incoming = [Err(std::io::Error::other("no descriptors")), Ok(theirs)];
-    let served = serve(settings(), tokio_stream::iter(incoming));
+    let counts = Arc::default();
+    let served = serve(settings(), counts, tokio_stream::iter(incoming));
     // It ends once nobody comes any more; who has come is served all the same.
     served.await;
     ours.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
@@ -105,22 +148,25 @@ async fn who_fails_concerns_nobody_else() {
 }
 
 /// A connection in memory, whose times pass when nothing else happens.
-fn in_memory() -> tokio::io::DuplexStream {
+fn in_memory() -> (tokio::io::DuplexStream, Arc<Counts>) {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
-    tokio::spawn(serve(settings(), tokio_stream::iter([Ok(theirs)])));
-    ours
+    let counts = Arc::new(Counts::default());
+    let incoming = tokio_stream::iter([Ok(theirs)]);
+    tokio::spawn(serve(settings(), Arc::clone(&counts), incoming));
+    (ours, counts)
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_is_slow_is_not_waited_for() {
-    for (sent, says) in [
-        ("POST /inject HTTP/1.1\r\nhost: a\r\n", ""),
+    for (sent, says, late) in [
+        ("POST /inject HTTP/1.1\r\nhost: a\r\n", "", 0),
         (
             "POST /inject HTTP/1.1\r\nhost: a\r\ncontent-length: 9\r\n\r\n{",
             "HTTP/1.1 408 ",
+            1,
         ),
     ] {
-        let mut stream = in_memory();
+        let (mut stream, counts) = in_memory();
         stream.write_all(sent.as_bytes()).await.unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await.unwrap();
@@ -133,12 +179,14 @@ async fn who_is_slow_is_not_waited_for() {
             },
             "{answer}"
         );
+        let want = [("webhook_reviews_late_total", 1)];
+        assert_eq!(counted(&counts), want[..late]);
     }
 }
 
 #[tokio::test]
 async fn a_body_that_does_not_say_how_long_it_is_is_counted() {
-    let address = server().await;
+    let (address, counts) = server().await;
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut read, mut write) = stream.into_split();
     write
@@ -155,13 +203,14 @@ async fn a_body_that_does_not_say_how_long_it_is_is_counted() {
     let mut head = [0; 13];
     read.read_exact(&mut head).await.unwrap();
     assert_eq!(&head, b"HTTP/1.1 413 ");
+    assert_eq!(counted(&counts), [("webhook_no_reviews_total", 1)]);
     drop(read);
     sender.await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_connection_may_be_kept_for_a_while() {
-    let mut stream = in_memory();
+    let (mut stream, _counts) = in_memory();
     let mut answer = [0; 4096];
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_secs(5)).await;
@@ -191,10 +240,17 @@ async fn places_are_counted() {
         }
     };
     let incoming = tokio_stream::iter(0..1000).map(connect);
-    let served = tokio::spawn(serve(settings(), incoming));
+    let counts = Arc::new(Counts::default());
+    let served = tokio::spawn(serve(settings(), Arc::clone(&counts), incoming));
     for (seconds, want) in [(59, 128), (2, 256), (60, 384)] {
         tokio::time::sleep(Duration::from_secs(seconds)).await;
         assert_eq!(taken.load(Ordering::Relaxed), want);
     }
+    // Each time that all places are taken.
+    assert!(
+        counted(&counts)
+            .iter()
+            .any(|(name, count)| *name == "webhook_connections_waited_total" && *count >= 3)
+    );
     served.abort();
 }
