@@ -10,8 +10,10 @@ pub(crate) use crate::check::CheckArgs;
 pub(crate) use crate::control_args::ControlArgs;
 pub(crate) use crate::diff::DiffArgs;
 pub(crate) use crate::explain::ExplainArgs;
+pub(crate) use crate::hooks::{DrainArgs, WaitArgs};
 pub(crate) use crate::inject::InjectArgs;
 pub(crate) use crate::intercept::InterceptArgs;
+pub(crate) use crate::manual::{CompletionArgs, ManArgs, VersionArgs};
 use crate::options::{Format, Runtime};
 pub(crate) use crate::replay::ReplayArgs;
 pub(crate) use crate::run_args::RunArgs;
@@ -66,6 +68,16 @@ pub(crate) enum Command {
     Ca(CaArgs),
     /// Watch the tutorial's services talk through real sidecars on loopback
     Demo(DemoArgs),
+    /// Have the sidecar that runs here drain, and wait until it has: for a container's `preStop` hook
+    Drain(DrainArgs),
+    /// Wait until the sidecar that runs here is ready: for a container's `postStart` hook
+    Wait(WaitArgs),
+    /// Write what a shell completes commands with
+    Completion(CompletionArgs),
+    /// Write a page of the manual
+    Man(ManArgs),
+    /// Say which version this is, of which commit, with what
+    Version(VersionArgs),
 }
 
 const DEMO_RESULT: &str = "\

@@ -15,14 +15,17 @@ mod cpu;
 mod demo;
 mod diff;
 mod dns_args;
+mod environment;
 mod event_levels;
 mod explain;
 mod gateway_args;
+mod hooks;
 mod http2_args;
 mod identity_args;
 mod inject;
 mod intercept;
 mod limit_args;
+mod manual;
 mod metrics_args;
 mod options;
 mod overload_args;
@@ -39,14 +42,16 @@ mod xds_args;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, FromArgMatches as _};
 
 fn main() -> ExitCode {
     if let Err(why) = cpu::check() {
         eprintln!("error: {why}");
         return ExitCode::from(2);
     }
-    match cli::Cli::parse().command {
+    let command = environment::command(cli::Cli::command(), |name| std::env::var_os(name));
+    let asked = cli::Cli::from_arg_matches(&command.clone().get_matches());
+    match asked.unwrap_or_else(|error| error.exit()).command {
         cli::Command::Run(args) => run::run(&args),
         cli::Command::Control(args) => control::control(&args),
         cli::Command::Ca(args) => ca::ca(&args),
@@ -57,6 +62,11 @@ fn main() -> ExitCode {
         cli::Command::Intercept(args) => intercept::intercept(&args),
         cli::Command::Replay(args) => replay::replay(&args),
         cli::Command::Demo(args) => demo::demo(&args),
+        cli::Command::Drain(args) => hooks::drain(&args),
+        cli::Command::Wait(args) => hooks::wait(&args),
+        cli::Command::Completion(args) => manual::completion(args, command),
+        cli::Command::Man(args) => manual::man(&args, command),
+        cli::Command::Version(args) => manual::version(args),
         cli::Command::Simulate(args) => simulate::simulate(&args),
     }
 }

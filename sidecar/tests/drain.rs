@@ -176,7 +176,7 @@ fn outbound_serves_until_the_last_inbound_request_is_answered() {
 #[test]
 fn listeners_drain_as_the_parameters_say() {
     let folder = Folder::new("parameters");
-    let proxy = before(&folder, application("app"), EVER, &[]);
+    let proxy = before(&folder, application("app"), EVER, &["--drain-time", EVER]);
     let [inbound, outbound] = ["inbound", "outbound"].map(|word| proxy.addr(word));
     let post = |query: &str| proxy.admin(&format!("POST /drain_listeners{query}"));
     for unknown in ["?inbound", "?graceful&skip_exit", "?inboundonly&x=1"] {

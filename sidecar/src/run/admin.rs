@@ -41,6 +41,7 @@ use outrigger_telemetry::exposition::Form;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::Instant;
 use tracing::error;
 
 pub(super) use about::About;
@@ -48,6 +49,7 @@ pub(super) use listen::{Listener, bind, bind_tcp};
 
 use super::command::Command;
 use super::identity;
+use super::inbound_end::{self, DrainTimes};
 use super::listeners;
 use super::reloads::Reloads;
 use super::successors;
@@ -99,6 +101,8 @@ pub(super) struct Sources {
     pub(super) overload: Arc<super::overload::Shown>,
     /// From where on it is, in the order of resources.
     pub(super) marks: [Marks; 4],
+    /// How long a drain takes.
+    pub(super) times: DrainTimes,
     /// What workers go by.
     pub(super) settings: WorkerSettings,
 }
@@ -289,6 +293,7 @@ impl Admin {
                 let is_graceful = parameters.flag("graceful")?;
                 self.drain_listeners(is_inbound, is_graceful)
             }
+            Endpoint::Drained => drained(handle),
             Endpoint::QuitQuitQuit => {
                 self.must_quit.set(true);
                 answer::and_close(answer::text(StatusCode::OK, "OK\n"))
@@ -340,15 +345,17 @@ impl Admin {
     }
 
     fn drain_listeners(&self, is_inbound: bool, is_graceful: bool) -> Answer {
-        let Sources { handle, about, .. } = &self.shared.sources;
+        let Sources { handle, times, .. } = &self.shared.sources;
         let direction = if is_inbound {
             Direction::Inbound
         } else {
             Direction::All
         };
-        if is_graceful {
+        if is_graceful && is_inbound {
+            drain_inbound(handle, *times);
+        } else if is_graceful {
             handle.begin_drain(direction, Stage::Graceful);
-            let (handle, minimum) = (handle.clone(), about.minimum_drain_time);
+            let (handle, minimum) = (handle.clone(), times.minimum);
             tokio::task::spawn_local(async move {
                 tokio::time::sleep(minimum).await;
                 handle.begin_drain(direction, Stage::Stopped);
@@ -374,6 +381,35 @@ impl Answers for Health {
     }
 
     fn ended(&self) {}
+}
+
+/// As before an end, and in the same order; where nobody elsewhere has to hear of it, at once.
+fn drain_inbound(handle: &Handle, times: DrainTimes) {
+    if !inbound_end::is_for_others(handle) {
+        return handle.begin_drain(Direction::Inbound, Stage::Stopped);
+    }
+    handle.begin_drain(Direction::Inbound, Stage::Graceful);
+    let (handle, until) = (handle.clone(), Instant::now() + times.longest);
+    tokio::task::spawn_local(
+        async move { inbound_end::drain_inbound(&handle, times, until).await },
+    );
+}
+
+fn drained(handle: &Handle) -> Answer {
+    let left = inbound_end::from_others(handle);
+    match handle.inbound_stage() {
+        Stage::Stopped if left == 0 => answer::text(StatusCode::OK, "DRAINED\n"),
+        stage => {
+            let accepts = if stage == Stage::Stopped {
+                "none are"
+            } else {
+                "more are"
+            };
+            let text =
+                format!("{left} connections from elsewhere are open, and {accepts} accepted\n");
+            answer::text(StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+    }
 }
 
 fn ready(handle: &Handle) -> Answer {

@@ -7,12 +7,13 @@ use std::process;
 use std::time::Duration;
 
 use outrigger_dns::Proxy;
-use outrigger_runtime::{Direction, Handle, ListenerStats, Running, Stage};
+use outrigger_runtime::Running;
 use outrigger_telemetry::Telemetry;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::admin::Open;
+use super::inbound_end::{DrainTimes, drain_inbound, is_for_others};
 use super::signals::{Reason, Signals};
 use super::{events, last_words};
 
@@ -26,34 +27,18 @@ pub(super) struct Ending {
     pub(super) telemetry: Telemetry,
 }
 
-/// How long a drain may take, and what it waits for.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct DrainTimes {
-    /// Inbound listeners accept at least this long.
-    pub(super) minimum: Duration,
-    /// After this long what still runs is cut off.
-    pub(super) longest: Duration,
-    /// Inbound listeners accept until no inbound connection is left.
-    pub(super) exit_on_zero: bool,
-}
-
-impl DrainTimes {
-    /// Those that hold for this reason: nobody elsewhere is waited for at a terminal, or where somebody else accepts already, only what
-    /// is in flight.
-    fn at(self, reason: &Reason) -> Self {
-        match reason {
-            Reason::Asked => self,
-            Reason::Interrupted | Reason::TakenOver(_) => Self {
-                minimum: Duration::ZERO,
-                exit_on_zero: false,
-                ..self
-            },
-        }
+/// Those that hold for this reason: nobody elsewhere is waited for at a terminal, or where somebody else accepts already, only what
+/// is in flight.
+fn at(times: DrainTimes, reason: &Reason) -> DrainTimes {
+    match reason {
+        Reason::Asked => times,
+        Reason::Interrupted | Reason::TakenOver(_) => DrainTimes {
+            minimum: Duration::ZERO,
+            exit_on_zero: false,
+            ..times
+        },
     }
 }
-
-/// How often inbound connections are counted while their end is waited for.
-const COUNT_EVERY: Duration = Duration::from_millis(20);
 
 /// Drains and ends the workers. A successor may take all our addresses as soon as outbound listeners have stopped, while
 /// the last requests still run.
@@ -65,7 +50,7 @@ pub(super) async fn drain(ending: Ending, reason: Reason, signals: &mut Signals)
         times,
         telemetry,
     } = ending;
-    let times = times.at(&reason);
+    let times = at(times, &reason);
     let longest = times.longest.as_secs_f64();
     let admin = match reason {
         Reason::Asked | Reason::Interrupted => Some(admin),
@@ -84,9 +69,7 @@ pub(super) async fn drain(ending: Ending, reason: Reason, signals: &mut Signals)
     let until = Instant::now() + times.longest;
     let handle = running.handle().clone();
     let drained = async {
-        // Without those nobody has to hear elsewhere that we end.
-        let mut listeners = handle.located().into_iter();
-        if listeners.any(|listener| listener.kind.is_for_others()) {
+        if is_for_others(&handle) {
             drain_inbound(&handle, times, until).await;
         }
         drop(admin);
@@ -111,29 +94,5 @@ pub(super) async fn drain(ending: Ending, reason: Reason, signals: &mut Signals)
             events::flush();
             process::exit(0);
         }
-    }
-}
-
-async fn drain_inbound(handle: &Handle, times: DrainTimes, until: Instant) {
-    // Somebody may have had it drained before.
-    if handle.inbound_stage() < Stage::Stopped {
-        handle.begin_drain(Direction::Inbound, Stage::Graceful);
-        sleep(times.minimum.min(times.longest)).await;
-        if times.exit_on_zero {
-            // A client that only keeps its connection would hold up the end.
-            handle.begin_drain(Direction::Inbound, Stage::Ending);
-            inbound_ended(handle, until).await;
-        }
-        handle.begin_drain(Direction::Inbound, Stage::Stopped);
-    }
-    inbound_ended(handle, until).await;
-}
-
-/// Waits until no inbound connection is left, or until then.
-async fn inbound_ended(handle: &Handle, until: Instant) {
-    let is_used = |listener: &ListenerStats| listener.kind.is_for_others() && listener.active > 0;
-    let is_open = || handle.stats().listeners.iter().any(is_used);
-    while is_open() && Instant::now() < until {
-        sleep(COUNT_EVERY).await;
     }
 }

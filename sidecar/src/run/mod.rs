@@ -20,6 +20,7 @@ mod held;
 mod history;
 mod identified;
 mod identity;
+mod inbound_end;
 mod incidents;
 mod jwks;
 mod last_words;
@@ -258,7 +259,9 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let own: Vec<String> = own_places(&listens).collect();
     let listeners = Listeners::new(&args.gateway, args.drain_time, listens, running.handle());
     reloads.began(&configuration::summary(&snapshot));
+    let times = inbound_end::DrainTimes::of(args);
     let sources = admin::Sources {
+        times,
         handle: running.handle().clone(),
         telemetry: telemetry.clone(),
         settings,
@@ -295,13 +298,6 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     info!(target: "main", "{greeting}");
     // From here on only the workers hold it, so that endpoints it names are forgotten when a later one does not.
     drop(snapshot);
-    let times = drain::DrainTimes {
-        minimum: args.minimum_drain_time,
-        longest: args.drain_time,
-        exit_on_zero: args.exit_on_zero_active_connections
-            || std::env::var("EXIT_ON_ZERO_ACTIVE_CONNECTIONS")
-                .is_ok_and(|set| matches!(&*set, "1" | "t" | "T" | "true" | "TRUE" | "True")),
-    };
     let files = control::Files {
         configuration,
         proofs,

@@ -21,7 +21,7 @@ pub(in crate::run) struct About {
     pub(super) admin: String,
     config: Vec<PathBuf>,
     drain_time: Duration,
-    pub(super) minimum_drain_time: Duration,
+    minimum_drain_time: Duration,
     pub(super) started: Instant,
 }
 

@@ -21,6 +21,7 @@ pub(super) enum Endpoint {
     Explain,
     Logging,
     DrainListeners,
+    Drained,
     QuitQuitQuit,
 }
 
@@ -107,6 +108,7 @@ pub(super) const ROUTES: &[Route] = {
             "loggers and their levels; ?level=debug: of all, ?paths=config:debug,dns:off or ?config=debug: of some"),
         route("/drain_listeners", E::DrainListeners, Change, These(&["inboundonly", "graceful"]),
             "stop accepting, finish what runs; ?inboundonly: inbound listeners, ?graceful: accept for the minimum drain time first"),
+        route("/drained", E::Drained, Read, These(&[]), "DRAINED once nobody from elsewhere is served any more, or 503"),
         route("/quitquitquit", E::QuitQuitQuit, Change, These(&[]), "drain and end"),
     ]
 };
