@@ -15,6 +15,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use outrigger_authority::Authority;
 use outrigger_control::discovery::Clients;
 use outrigger_control::hub::Hub;
+use outrigger_inject::Counts;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tracing::debug;
@@ -24,6 +25,8 @@ pub(super) struct Told {
     pub(super) hub: Arc<Hub>,
     pub(super) clients: Arc<Clients>,
     pub(super) authority: Option<Arc<Authority>>,
+    /// Of reviews, where there are any.
+    pub(super) reviews: Option<Arc<Counts>>,
 }
 
 /// Serves for ever.
@@ -196,9 +199,13 @@ fn metrics(told: &Told) -> String {
         .as_ref()
         .map(|authority| authority.counts().all());
     let of_authority = of_authority.iter().flatten();
-    let of_authority = of_authority.map(|(name, value, help)| (*name, "counter", *help, *value));
+    let of_reviews = told.reviews.as_ref().map(|counts| counts.all());
+    let of_reviews = of_reviews.iter().flatten();
+    let of_others = of_authority
+        .chain(of_reviews)
+        .map(|(name, value, help)| (*name, "counter", *help, *value));
     let mut text = String::new();
-    for (name, kind, help, value) in rows.into_iter().chain(of_authority) {
+    for (name, kind, help, value) in rows.into_iter().chain(of_others) {
         let is_named = kind != "counter" || name.ends_with("_total");
         let total = if is_named { "" } else { "_total" };
         let name = format!("outrigger_control_{name}{total}");

@@ -100,6 +100,7 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
         hub: Arc::clone(&hub),
         clients: server.clients(),
         authority: secure.as_ref().map(Secure::authority),
+        reviews: secure.as_ref().map(Secure::reviews),
     };
     tokio::spawn(admin::serve(admin, Arc::new(told)));
     let mut until = stopped.clone();

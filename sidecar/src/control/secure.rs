@@ -12,7 +12,7 @@ use outrigger_authority::{
     SignedTokens, Signer, incoming,
 };
 use outrigger_control::discovery::{Server, listen};
-use outrigger_inject::Settings;
+use outrigger_inject::{Counts, Settings};
 use outrigger_xds::service::Discovery;
 use tracing::{error, warn};
 
@@ -27,6 +27,7 @@ pub(super) struct Secure {
     authority: Arc<Authority>,
     serving: Arc<Serving>,
     keeper: Arc<Keeper>,
+    reviews: Arc<Counts>,
 }
 
 /// Nobody's token is any good: certificates of the authority are the only proof.
@@ -65,6 +66,7 @@ pub(super) fn open(args: &SecureArgs) -> Result<Option<Secure>, (u8, String)> {
         authority,
         serving,
         keeper,
+        reviews: Arc::default(),
     }))
 }
 
@@ -91,6 +93,11 @@ impl Secure {
     /// Our own counters, for people.
     pub(super) fn authority(&self) -> Arc<Authority> {
         Arc::clone(&self.authority)
+    }
+
+    /// What Kubernetes asked and was told, counted.
+    pub(super) fn reviews(&self) -> Arc<Counts> {
+        Arc::clone(&self.reviews)
     }
 
     /// Serves until the program ends. Returns where.
@@ -134,7 +141,8 @@ impl Secure {
                 .map_err(|error| (BAD, error.to_string()))?;
             places.push(("webhooks", addr));
             let streams = incoming(listener, Arc::clone(&self.serving), &["h2", "http/1.1"]);
-            tokio::spawn(outrigger_inject::serve(settings.asked(), streams));
+            let counts = Arc::clone(&self.reviews);
+            tokio::spawn(outrigger_inject::serve(settings.asked(), counts, streams));
         }
         Ok(places)
     }
