@@ -92,6 +92,7 @@ fn control_may_read_what_it_reads_and_no_secret_of_others() {
                     .any(|verb| !["get", "list", "watch"].contains(verb));
                 let may_write = resource.ends_with("/status")
                     || ["events", "tokenreviews"].contains(&resource)
+                    || (resource, &verbs[..]) == ("configmaps", &["create"])
                     || rule["resourceNames"].is_array();
                 assert!(!writes || may_write, "{rule}");
             }
@@ -105,7 +106,7 @@ fn control_may_read_what_it_reads_and_no_secret_of_others() {
         }
     }
     let rest: Vec<_> = readable.into_iter().map(|(_, resource)| resource).collect();
-    assert_eq!(rest, ["customresourcedefinitions"], "nobody reads these");
+    assert_eq!(rest, [""; 0], "nobody reads these");
     for role in all("Role") {
         for rule in role["rules"].as_array().unwrap() {
             let is_named = rule["resourceNames"].is_array();
