@@ -370,3 +370,64 @@ fn over_tls_everybody_is_who_he_proves_to_be() {
         "outrigger_control_clients_strange_total 1\n",
     );
 }
+
+#[test]
+fn a_certificate_of_the_mesh_proves_who_one_is_from_the_first_connection_on() {
+    let config = Folder::new("control-certificate");
+    config.write("shop.yaml", &shop(application("old")));
+    let (ca, more) = proving(&config);
+    let control = Control::start_with(&config, "127.0.0.1:0", &more);
+    let identity = config.0.join("identity");
+    let issued = Command::new(env!("CARGO_BIN_EXE_outrigger"))
+        .args([
+            "ca",
+            "issue",
+            "--namespace",
+            "default",
+            "--service-account",
+            "shop",
+        ])
+        .arg(&ca)
+        .arg("--out")
+        .arg(&identity)
+        .output()
+        .unwrap();
+    assert!(issued.status.success(), "{issued:?}");
+    let at = format!("localhost:{}", control.addr("secure").port());
+    let run = |identity: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+        command
+            .args([
+                "run",
+                "--workers",
+                "1",
+                "--outbound",
+                "127.0.0.1:0",
+                "--admin",
+                "127.0.0.1:0",
+            ])
+            .args([
+                "--workload-name",
+                "one",
+                "--xds",
+                &at,
+                "--token",
+                "/nowhere/token",
+            ])
+            .arg("--ca-roots")
+            .arg(ca.join("root-cert.pem"))
+            .args(identity);
+        command
+    };
+    let shown = identity.to_string_lossy().into_owned();
+    let shopping = Proxy::spawn(run(&["--identity", &shown]));
+    until(&shopping, "shop.example", "old");
+    let listed = control.page("/clients", "\"proven\":true");
+    assert!(listed.contains("~one.default~"), "{listed}");
+    // With neither it is nobody.
+    let mut nobody = run(&[]).stderr(Stdio::piped()).spawn().unwrap();
+    let told = Told::by(nobody.stderr.take().unwrap());
+    told.wait_for("neither a token");
+    nobody.kill().unwrap();
+    nobody.wait().unwrap();
+}

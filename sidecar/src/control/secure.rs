@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use outrigger_authority::{
-    Authority, CaFiles, Gate, Keeper, KnownTokens, Limits, Refused, Reviewer, Reviewing, Serving,
-    SignedTokens, Signer, incoming,
+    Authority, CaFiles, Follower, Gate, Keeper, KnownTokens, Limits, Refused, Reviewer, Reviewing,
+    Serving, SignedTokens, Signer, incoming,
 };
 use outrigger_control::discovery::{Server, listen};
 use outrigger_inject::{Counts, Settings};
@@ -28,6 +28,8 @@ pub(super) struct Secure {
     serving: Arc<Serving>,
     keeper: Arc<Keeper>,
     reviews: Arc<Counts>,
+    /// What the authority signs by at first.
+    files: CaFiles,
 }
 
 /// Nobody's token is any good: certificates of the authority are the only proof.
@@ -67,6 +69,7 @@ pub(super) fn open(args: &SecureArgs) -> Result<Option<Secure>, (u8, String)> {
         serving,
         keeper,
         reviews: Arc::default(),
+        files,
     }))
 }
 
@@ -110,6 +113,8 @@ impl Secure {
         server: &Arc<Server>,
     ) -> Result<Vec<(&'static str, SocketAddr)>, (u8, String)> {
         tokio::spawn(Arc::clone(&self.serving).keep());
+        let (authority, files) = (Arc::clone(&self.authority), self.files.clone());
+        tokio::spawn(Follower::new(authority, args.ca.clone(), files).follow());
         let mut places = Vec::new();
         if let Some(addr) = args.listen {
             let (listener, addr) = bind(addr, "--listen")?;

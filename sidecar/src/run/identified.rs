@@ -1,8 +1,11 @@
 //! Where the workload's identity comes from, from the start on: files, an authority, or nowhere.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use outrigger_identity::Source;
 use outrigger_identity::csr::{self, Held};
+use outrigger_xds::channel::OwnIdentity;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Failure;
@@ -55,6 +58,22 @@ pub(super) fn start(
         Came::End => Ok(None),
         Came::Late => Err(late(&held, limit)),
     }
+}
+
+/// What a control plane is shown: what lies in the files or was given, at each connection. Whether that is any good for the mesh
+/// is known only once the mesh is.
+pub(super) fn shown(args: &RunArgs, held: Option<&Held>) -> Option<OwnIdentity> {
+    let source: Box<dyn Source> = match (args.identity.files(), held) {
+        (Some(files), _) => Box::new(files),
+        (None, Some(held)) => Box::new(held.clone()),
+        (None, None) => return None,
+    };
+    let source = Mutex::new(source);
+    Some(Arc::new(move || {
+        let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
+        let material = source.fetch().ok()?;
+        Some((material.chain, material.key))
+    }))
 }
 
 fn late(held: &Held, limit: Duration) -> Failure {

@@ -179,7 +179,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         return Ok(());
     };
     let identity = keeper.as_ref().map(Keeper::shared);
-    let origin = match origin(args, &commands, identity.clone())? {
+    let origin = match origin(args, &commands, identified::shown(args, held.as_ref()))? {
         Origin::Discovered(inbox) if !control.wait_for_first(&inbox) => return Ok(()),
         origin => origin,
     };
@@ -321,15 +321,8 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
 fn origin(
     args: &RunArgs,
     commands: &UnboundedSender<Command>,
-    identity: Option<Arc<identity::Shared>>,
+    identity: Option<OwnIdentity>,
 ) -> Result<Origin, Failure> {
-    let identity = identity.map(|shared| -> OwnIdentity {
-        Arc::new(move || {
-            let identity = shared.known().identity?;
-            let material = &identity.material;
-            Some((material.chain.clone(), material.key.clone_key()))
-        })
-    });
     let server = args.xds.server(&args.authority, identity);
     let server = server.map_err(|why| Failure::usage(&why))?;
     let Some(server) = server else {
