@@ -8,6 +8,7 @@ use clap::Args;
 
 use crate::event_levels::Levels;
 use crate::options::LogFormat;
+use crate::signing_args::SigningArgs;
 use crate::sources::Pattern;
 
 const EXAMPLES: &str = "\
@@ -154,4 +155,7 @@ pub(crate) struct SecureArgs {
         env = "OUTRIGGER_CONTROL_INJECTION"
     )]
     pub(crate) injection: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) signing: SigningArgs,
 }

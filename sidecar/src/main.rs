@@ -34,6 +34,7 @@ mod replay;
 mod run;
 mod run_args;
 mod runtime;
+mod signing_args;
 mod simulate;
 mod sources;
 mod trace_args;

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use outrigger_authority::{
-    Authority, CaFiles, Follower, Gate, Keeper, KnownTokens, Limits, Refused, Reviewer, Reviewing,
-    Serving, SignedTokens, Signer, incoming,
+    Authority, CaFiles, Follower, Gate, Keeper, KnownTokens, Refused, Reviewer, Reviewing, Serving,
+    SignedTokens, Signer, incoming,
 };
 use outrigger_control::discovery::{Server, listen};
 use outrigger_inject::{Counts, Settings};
@@ -57,7 +57,7 @@ pub(super) fn open(args: &SecureArgs) -> Result<Option<Secure>, (u8, String)> {
     let files = files.map_err(|why| (BAD, format!("--ca {}: {why}", args.ca.display())))?;
     let signer = Signer::open(&files, &args.trust_domain, now);
     let signer = signer.map_err(|why| (BAD, format!("--ca {}: {why}", args.ca.display())))?;
-    let limits = Limits::default();
+    let limits = args.signing.limits();
     let authority = Arc::new(Authority::new(signer, limits));
     let reviewer = reviewer(args).map_err(|why| (USAGE, why))?;
     let counts = Arc::clone(authority.counts());

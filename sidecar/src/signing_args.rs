@@ -1,0 +1,123 @@
+//! What the command line allows those who come to the authority.
+
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clap::Args;
+use outrigger_authority::Limits;
+
+use crate::options::parse_some_time;
+
+/// Limits of the authority of `control`.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Certificates")]
+pub(crate) struct SigningArgs {
+    /// How long a certificate is good for who asks for no time
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = parse_some_time, env = "OUTRIGGER_CONTROL_CERTIFICATE_LIFETIME")]
+    certificate_lifetime: Duration,
+
+    /// How long a certificate is good at most, whatever is asked for; never longer than the authority's own
+    #[arg(long, value_name = "TIME", default_value = "2160h", value_parser = parse_some_time, env = "OUTRIGGER_CONTROL_MAX_CERTIFICATE_LIFETIME")]
+    max_certificate_lifetime: Duration,
+
+    /// Bytes of a request for a certificate
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "16384",
+        env = "OUTRIGGER_CONTROL_MAX_CSR_BYTES"
+    )]
+    max_csr_bytes: NonZeroUsize,
+
+    /// Handshakes of TLS at a time; more connections wait for one of them to end
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "256",
+        env = "OUTRIGGER_CONTROL_MAX_HANDSHAKES"
+    )]
+    max_handshakes: NonZeroUsize,
+
+    /// How long a handshake may take
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_some_time, env = "OUTRIGGER_CONTROL_HANDSHAKE_TIMEOUT")]
+    handshake_timeout: Duration,
+
+    /// Reviews of tokens at a time; more wait
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "64",
+        env = "OUTRIGGER_CONTROL_MAX_TOKEN_REVIEWS"
+    )]
+    max_token_reviews: NonZeroUsize,
+
+    /// How long a review may take, the wait for its turn included
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_some_time, env = "OUTRIGGER_CONTROL_TOKEN_REVIEW_TIMEOUT")]
+    token_review_timeout: Duration,
+}
+
+impl SigningArgs {
+    /// What is allowed.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            lifetime: self.certificate_lifetime,
+            max_lifetime: self.max_certificate_lifetime,
+            max_csr_bytes: self.max_csr_bytes.get(),
+            max_handshakes: self.max_handshakes.get(),
+            handshake_timeout: self.handshake_timeout,
+            max_reviews: self.max_token_reviews.get(),
+            review_timeout: self.token_review_timeout,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn limits(args: &[&str]) -> Result<Limits, clap::Error> {
+        let words = ["outrigger", "control", "--config", "a"];
+        match Cli::try_parse_from(words.iter().chain(args))?.command {
+            Command::Control(args) => Ok(args.secure.signing.limits()),
+            other => unreachable!("the words say `control`: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_authority_and_every_limit_has_an_option() {
+        assert_eq!(limits(&[]).unwrap(), Limits::default());
+        let (second, one) = (Duration::from_secs(1), 1);
+        let all = [
+            "--certificate-lifetime",
+            "1s",
+            "--max-certificate-lifetime",
+            "1s",
+            "--max-csr-bytes",
+            "1",
+            "--max-handshakes",
+            "1",
+            "--handshake-timeout",
+            "1s",
+            "--max-token-reviews",
+            "1",
+            "--token-review-timeout",
+            "1s",
+        ];
+        let least = Limits {
+            lifetime: second,
+            max_lifetime: second,
+            max_csr_bytes: one,
+            max_handshakes: one,
+            handshake_timeout: second,
+            max_reviews: one,
+            review_timeout: second,
+        };
+        assert_eq!(limits(&all).unwrap(), least);
+        for option in all.iter().step_by(2) {
+            assert!(limits(&[option, "0"]).is_err(), "{option}");
+        }
+    }
+}
