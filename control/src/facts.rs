@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use outrigger_xds::{KINDS, Key, Kind, Object};
+use outrigger_xds::{KINDS, Key, Kind, Object, secrets};
 use serde_json::Value;
 
 /// Keys and values.
@@ -125,17 +125,11 @@ impl Facts {
             },
             ("networking.istio.io", "Gateway") => Self::Gateway {
                 selector: labels(&spec["selector"]),
-                secrets: each(&spec["servers"])
-                    .flat_map(|server| named_secrets(&server["tls"], &object.key.namespace))
-                    .collect(),
+                secrets: secrets::named(object),
             },
             ("security.istio.io", "PeerAuthentication") => Self::PeerAuthentication,
             ("gateway.networking.k8s.io", "Gateway") => Self::ApiGateway {
-                secrets: each(&spec["listeners"])
-                    .flat_map(|listener| {
-                        referenced_secrets(&listener["tls"], &object.key.namespace)
-                    })
-                    .collect(),
+                secrets: secrets::named(object),
             },
             ("gateway.networking.k8s.io", route) if route.ends_with("Route") => Self::Route {
                 for_mesh: each(&spec["parentRefs"]).any(|parent| parent["kind"] == "Service"),
@@ -187,30 +181,6 @@ fn rule(spec: &Value) -> Facts {
             .map(ToOwned::to_owned)
             .collect(),
     }
-}
-
-/// `credentialName` and its like, as `namespace/name`.
-fn named_secrets(tls: &Value, namespace: &str) -> Vec<String> {
-    let single = [&tls["credentialName"], &tls["caCertCredentialName"]];
-    let listed = each(&tls["credentialNames"]).chain(each(&tls["tlsCertificates"]));
-    let names = single.into_iter().chain(listed);
-    let names = names
-        .filter_map(Value::as_str)
-        .filter(|name| !name.is_empty());
-    names
-        .flat_map(|name| [name.to_owned(), format!("{name}-cacert")])
-        .map(|name| format!("{namespace}/{name}"))
-        .collect()
-}
-
-fn referenced_secrets(tls: &Value, namespace: &str) -> Vec<String> {
-    let references = each(&tls["certificateRefs"]);
-    references
-        .filter_map(|reference| {
-            let of = reference["namespace"].as_str().unwrap_or(namespace);
-            Some(format!("{of}/{}", reference["name"].as_str()?))
-        })
-        .collect()
 }
 
 fn annotated_export(meta: &Value) -> Vec<String> {

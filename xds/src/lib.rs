@@ -14,6 +14,7 @@ mod codec;
 mod kinds;
 pub mod messages;
 mod object;
+pub mod secrets;
 pub mod server;
 pub mod service;
 pub mod structs;
