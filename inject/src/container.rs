@@ -73,7 +73,8 @@ fn args(pod: &Pod, wishes: &Wishes, settings: &Settings) -> Vec<String> {
         format!("--interception={}", wishes.interception.word()),
         "--outbound=127.0.0.1:15001".into(),
         format!("--health=0.0.0.0:{READY_PORT}"),
-        format!("--status=0.0.0.0:{AGENT_PORT}"),
+        format!("--agent=0.0.0.0:{AGENT_PORT}"),
+        format!("--prometheus=0.0.0.0:{METRICS_PORT}"),
     ];
     if wishes.interception != Interception::None {
         args.push("--inbound=0.0.0.0:15006".into());

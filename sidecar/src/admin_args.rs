@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::options::parse_some_time;
+use crate::options::{parse_size, parse_some_time};
 
 /// The admin endpoints.
 #[derive(Clone, Debug, Args)]
@@ -26,7 +26,24 @@ pub(crate) struct AdminArgs {
     #[arg(long, value_name = "ADDR")]
     pub(crate) health: Option<SocketAddr>,
 
-    /// Connections to the admin endpoints at a time; one more takes the place of the one that has been idle longest
+    /// Where the pod, the kubelet and Prometheus are answered, as Istio does at port 15020: `/healthz/ready`, probes of the
+    /// application (`/app-health/…`), its metrics and ours on one page, and from this machine `POST /drain` and `/quitquitquit`
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) agent: Option<SocketAddr>,
+
+    /// Where `/stats/prometheus` is answered, as Istio does at port 15090, and nothing else is
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) prometheus: Option<SocketAddr>,
+
+    /// How long the application may take to tell the metrics that `--agent` adds to ours
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_some_time)]
+    pub(crate) agent_scrape_time: Duration,
+
+    /// How long a page of metrics of the application may be; a longer one is left out
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size)]
+    pub(crate) agent_scrape_bytes: u64,
+
+    /// Connections to the admin endpoints at a time, and to each of the other addresses; one more takes the place of the one that has been idle longest
     #[arg(long, value_name = "N", default_value = "64")]
     pub(crate) admin_connections: NonZeroUsize,
 

@@ -4,6 +4,7 @@
 //! `routes`, what those who ask may do in `asker` and `connections`.
 
 mod about;
+mod agent;
 mod answer;
 mod asker;
 mod certs;
@@ -45,6 +46,7 @@ use tokio::time::Instant;
 use tracing::error;
 
 pub(super) use about::About;
+pub(super) use agent::Beside;
 pub(super) use listen::{Listener, bind, bind_tcp};
 
 use super::command::Command;
@@ -54,8 +56,9 @@ use super::listeners;
 use super::reloads::Reloads;
 use super::successors;
 use crate::admin_args::AdminArgs;
+use agent::Agent;
 use answer::{Answer, Kind};
-use connections::{Answers, Counts, End, Limits};
+use connections::{Answers, Counts, End, Limits, Until};
 use dumps::Dumps;
 use listen::Accepting;
 use parameters::Parameters;
@@ -89,6 +92,8 @@ pub(super) struct Sources {
     /// What has become of processes that took over.
     pub(super) takeovers: Arc<successors::Counts>,
     pub(super) about: About,
+    /// The application, as far as others ask us about it.
+    pub(super) beside: Beside,
     /// What is counted of applications that ask for names, if any may.
     pub(super) dns: Option<Arc<outrigger_dns::Counts>>,
     /// What is counted of names that clients give.
@@ -107,13 +112,35 @@ pub(super) struct Sources {
     pub(super) settings: WorkerSettings,
 }
 
-/// Begins to answer: everything on the one listener, and whether we are ready on the other.
+/// Who asks where the admin endpoints are not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Others {
+    /// Kubernetes: whether we are ready.
+    Health,
+    /// The pod, the kubelet and Prometheus.
+    Agent,
+    /// Prometheus alone.
+    Prometheus,
+}
+
+impl Others {
+    /// The option that says where they ask.
+    pub(super) const fn option(self) -> &'static str {
+        match self {
+            Self::Health => "--health",
+            Self::Agent => "--agent",
+            Self::Prometheus => "--prometheus",
+        }
+    }
+}
+
+/// Begins to answer: everything on the one listener, and what others ask on theirs.
 ///
 /// # Errors
 /// The thread cannot be started, or a socket that was taken over is not ours.
 pub(super) fn start(
     mut listener: Listener,
-    health: Option<Listener>,
+    others: Vec<(Others, Listener)>,
     args: &AdminArgs,
     sources: Sources,
 ) -> io::Result<Open> {
@@ -132,25 +159,25 @@ pub(super) fn start(
     });
     let (end, until) = connections::end();
     let mut ends = vec![end];
-    let health = health.map(|health| {
-        let (end, until) = connections::end();
-        ends.push(end);
-        (health, until)
-    });
+    let others: Vec<_> = others
+        .into_iter()
+        .map(|(who, listener)| {
+            let (end, until) = connections::end();
+            ends.push(end);
+            (who, listener, until)
+        })
+        .collect();
     thread::Builder::new().name("admin".into()).spawn(move || {
         let runtime = Builder::new_current_thread()
             .enable_all()
             .build_local(LocalOptions::default());
         let served = runtime.and_then(|runtime| {
             runtime.block_on(async {
-                if let Some((health, until)) = health {
-                    let (accepting, shared) = (Accepting::new(health)?, Arc::clone(&shared));
-                    let counts = Arc::clone(&counts);
-                    let answers = move || Health(Arc::clone(&shared));
-                    let served = connections::serve(accepting, limits, counts, until, answers);
-                    tokio::task::spawn_local(served);
+                for (who, listener, until) in others {
+                    let (accepting, shared) = (Accepting::new(listener)?, Arc::clone(&shared));
+                    tokio::task::spawn_local(serve_others(who, accepting, limits, shared, until));
                 }
-                let answers = || Admin {
+                let answers = |_| Admin {
                     shared: Arc::clone(&shared),
                     must_quit: Cell::new(false),
                 };
@@ -164,6 +191,30 @@ pub(super) fn start(
         }
     })?;
     Ok(Open { ends })
+}
+
+async fn serve_others(
+    who: Others,
+    accepting: Accepting,
+    limits: Limits,
+    shared: Arc<Shared>,
+    until: Until,
+) {
+    let counts = Arc::clone(&shared.counts);
+    match who {
+        Others::Health => {
+            let answers = |_| Health(Arc::clone(&shared));
+            connections::serve(accepting, limits, counts, until, answers).await;
+        }
+        Others::Agent => {
+            let answers = |peer| Agent::new(Arc::clone(&shared), peer);
+            connections::serve(accepting, limits, counts, until, answers).await;
+        }
+        Others::Prometheus => {
+            let answers = |_| agent::Metrics(Arc::clone(&shared));
+            connections::serve(accepting, limits, counts, until, answers).await;
+        }
+    }
 }
 
 /// What all connections answer from.

@@ -225,9 +225,11 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let AdminSockets {
         listener,
         admin,
-        health,
+        others,
     } = admin_sockets::bind(&args.admin, &mut takeover)?;
-    let health_addr = health.as_ref().map(|(_, addr)| *addr);
+    let beside = admin::Beside::new(&args.admin, args.xds.workload_ip, args.interception)
+        .map_err(|why| Failure::usage(&why))?;
+    let asked = others.iter().map(|(who, _, addr)| (*who, *addr)).collect();
     let mut proofs = Gatherer::new();
     configuration.gather(&mut proofs, &snapshot);
     let telemetry = telemetry::start(args, proofs.identities());
@@ -261,6 +263,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     reloads.began(&configuration::summary(&snapshot));
     let times = inbound_end::DrainTimes::of(args);
     let sources = admin::Sources {
+        beside,
         times,
         handle: running.handle().clone(),
         telemetry: telemetry.clone(),
@@ -279,7 +282,10 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     };
     let open = admin::start(
         listener,
-        health.map(|(listener, _)| listener),
+        others
+            .into_iter()
+            .map(|(who, listener, _)| (who, listener))
+            .collect(),
         &args.admin,
         sources,
     )
@@ -290,7 +296,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     let _ = commands.send(Command::FilesChanged);
     let others = Others {
         admin: &admin,
-        health: health_addr,
+        asked,
         dns: &dns_addrs,
         own,
     };
@@ -413,7 +419,8 @@ fn workers(args: &RunArgs) -> NonZeroUsize {
 /// What listens beside the workers.
 struct Others<'a> {
     admin: &'a AdminAddr,
-    health: Option<SocketAddr>,
+    /// By whom some of what the admin endpoints answer is asked.
+    asked: Vec<(admin::Others, SocketAddr)>,
     dns: &'a [SocketAddr],
     own: Vec<String>,
 }
@@ -451,8 +458,8 @@ fn greeting(
             let _ = write!(text, " gateway {port} at {addr},");
         }
     }
-    if let Some(health) = others.health {
-        let _ = write!(text, " health {health},");
+    for (who, addr) in &others.asked {
+        let _ = write!(text, " {} {addr},", who.option().trim_start_matches('-'));
     }
     let admin = others.admin;
     let (workers, runtime) = (workers(args), runtime.name);

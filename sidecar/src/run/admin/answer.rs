@@ -12,7 +12,6 @@ use hyper::header::{
     REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Response, StatusCode};
-use outrigger_telemetry::exposition::Page;
 
 /// What the endpoints answer with.
 pub(super) type Answer = Response<Told>;
@@ -23,7 +22,7 @@ pub(super) enum Told {
     /// A long page, of which the next piece is made when there is room to send it.
     Pieces {
         first: Option<String>,
-        rest: Peekable<Page>,
+        rest: Peekable<Box<dyn Iterator<Item = String>>>,
     },
 }
 
@@ -90,7 +89,8 @@ pub(super) fn json(text: impl Into<Bytes>) -> Answer {
 }
 
 /// A page of this content type. One that is a single piece has its length said.
-pub(super) fn page(kind: &'static str, page: Page) -> Answer {
+pub(super) fn page(kind: &'static str, page: impl Iterator<Item = String> + 'static) -> Answer {
+    let page: Box<dyn Iterator<Item = String>> = Box::new(page);
     let mut rest = page.peekable();
     let first = rest.next();
     match rest.peek() {

@@ -6,6 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -113,13 +114,13 @@ pub(super) fn end() -> (End, Until) {
     (End { tell, left }, Until { told, _leaves })
 }
 
-/// Accepts until the end comes; each connection has somebody of its own who answers.
+/// Accepts until the end comes; each connection has somebody of its own who answers, and knows the address that asks, where it has one.
 pub(super) async fn serve<A: Answers + 'static>(
     accepting: Accepting,
     limits: Limits,
     counts: Arc<Counts>,
     mut until: Until,
-    answers: impl Fn() -> A,
+    answers: impl Fn(Option<SocketAddr>) -> A,
 ) {
     let places = Rc::new(Places::new(limits.connections));
     loop {
@@ -127,7 +128,7 @@ pub(super) async fn serve<A: Answers + 'static>(
             accepted = accepting.accept() => accepted,
             _ = &mut until.told => break,
         };
-        let Ok(stream) = accepted else {
+        let Ok((stream, peer)) = accepted else {
             sleep(PAUSE).await;
             continue;
         };
@@ -136,7 +137,7 @@ pub(super) async fn serve<A: Answers + 'static>(
         if room.made {
             count(&counts.made_room);
         }
-        let (answers, counts) = (answers(), Arc::clone(&counts));
+        let (answers, counts) = (answers(peer), Arc::clone(&counts));
         tokio::task::spawn_local(async move {
             counts.active.fetch_add(1, Ordering::Relaxed);
             tokio::select! {

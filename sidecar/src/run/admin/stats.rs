@@ -49,6 +49,11 @@ pub(super) fn answer(
     ))
 }
 
+/// Everything, as Prometheus reads text.
+pub(super) fn prometheus(sources: &Sources, admin: &connections::Counts) -> Page {
+    page(sources, admin, Sheet::new(Form::Prometheus, None, false))
+}
+
 /// What Prometheus gets. It takes OpenMetrics too and likes that better, but then bounds of buckets are called `1000.0` and
 /// not `1000`, as dashboards for Istio ask: who takes text by name gets text, however little he likes it.
 pub(super) fn prometheus_form(headers: &HeaderMap) -> Form {

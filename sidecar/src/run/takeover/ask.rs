@@ -183,7 +183,7 @@ impl Before {
             && !is_end(&error)
         {
             let why = silence(&error, STEP);
-            warn!(target: "takeover", pid, "process {pid} may still answer at --admin, --health and --dns: {why}");
+            warn!(target: "takeover", pid, "process {pid} may still answer at --admin, --health, --agent, --prometheus and --dns: {why}");
         }
         info!(target: "takeover", pid, "took over from process {pid} of version {version}");
         Ok(())

@@ -112,8 +112,8 @@ impl Takeover {
         Some(Listener::of_before(addr, socket))
     }
 
-    /// Where the old process says whether it is ready.
-    pub(super) fn take_health(&mut self, addr: SocketAddr) -> Option<Listener> {
+    /// Where the old process answers some of that to others.
+    pub(super) fn take_others(&mut self, addr: SocketAddr) -> Option<Listener> {
         let socket = self.take(What::Health, &addr.to_string())?;
         Some(Listener::of_before(&AdminAddr::Tcp(addr), socket))
     }
@@ -137,7 +137,7 @@ impl Takeover {
     ///
     /// # Errors
     /// There is no descriptor left.
-    pub(super) fn keep_health(&mut self, listener: &Listener, addr: SocketAddr) -> io::Result<()> {
+    pub(super) fn keep_others(&mut self, listener: &Listener, addr: SocketAddr) -> io::Result<()> {
         self.keep(What::Health, addr.to_string(), listener)
     }
 

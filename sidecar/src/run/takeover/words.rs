@@ -76,6 +76,7 @@ pub(super) enum What {
     /// The workers.
     Listener,
     Admin,
+    /// Who else asks some of what the admin endpoints answer, at whichever address.
     Health,
     DnsUdp,
     DnsTcp,

@@ -216,6 +216,18 @@ fn add_dropped(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Colle
             stats.buffered.abandoned,
         ),
         (
+            "agent_scrapes",
+            "agent_scrapes_total",
+            "Times that the application was asked for its metrics",
+            of.beside.scrape.counted().0,
+        ),
+        (
+            "agent_scrapes_failed",
+            "agent_scrapes_failed_total",
+            "Times that it told none that could be added to ours",
+            of.beside.scrape.counted().1,
+        ),
+        (
             "takeovers_failed",
             "takeovers_failed_total",
             "Processes that came to take over from this one and did not",
