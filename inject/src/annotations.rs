@@ -5,6 +5,8 @@ use serde_json::Value;
 use crate::names::{INJECT, PROXY_CONFIG, STATUS, TEMPLATES};
 use crate::refused::Refused;
 
+/// Whether metrics of the application and of the sidecar are on one page.
+pub(crate) const MERGE: &str = "prometheus.istio.io/merge-metrics";
 pub(crate) const CPU: &str = "sidecar.istio.io/proxyCPU";
 pub(crate) const CPU_LIMIT: &str = "sidecar.istio.io/proxyCPULimit";
 pub(crate) const MEMORY: &str = "sidecar.istio.io/proxyMemory";
@@ -103,6 +105,7 @@ const HONOURED: &[&str] = &[
     READY_DELAY,
     READY_PERIOD,
     READY_FAILURES,
+    MERGE,
 ];
 
 /// Groups of annotations that are about sidecars.

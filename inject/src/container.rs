@@ -3,7 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use crate::interception::Interception;
-use crate::names::{AGENT_PORT, APP_PROBERS, METRICS_PORT, PROXY, PROXY_ID, READY_PORT};
+use crate::names::{
+    AGENT_PORT, APP_METRICS, APP_PROBERS, METRICS_PORT, PROXY, PROXY_ID, READY_PORT,
+};
 use crate::settings::Settings;
 use crate::volumes::{self, ROOT_CERT, TOKEN};
 use crate::wishes::Wishes;
@@ -17,6 +19,8 @@ pub(crate) struct Pod {
     pub(crate) labels: Map<String, Value>,
     /// What its probes were, by path.
     pub(crate) probes: Map<String, Value>,
+    /// Where its metrics are, in Istio's form.
+    pub(crate) metrics: Option<String>,
     /// What made it, such as a Deployment.
     pub(crate) workload: Option<Workload>,
 }
@@ -119,6 +123,9 @@ fn env(pod: &Pod, wishes: &Wishes, settings: &Settings) -> Vec<Value> {
     }
     if !pod.probes.is_empty() {
         say(APP_PROBERS, &Value::Object(pod.probes.clone()).to_string());
+    }
+    if let Some(metrics) = &pod.metrics {
+        say(APP_METRICS, metrics);
     }
     for (name, value) in &wishes.environment {
         say(name, value);

@@ -32,6 +32,7 @@ mod names;
 mod overlay;
 mod patch;
 mod probes;
+mod prometheus;
 mod proxy_config;
 mod refused;
 mod review;

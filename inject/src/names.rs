@@ -44,3 +44,6 @@ pub(crate) const METRICS_PORT: u16 = 15090;
 
 /// The variable that holds the application's own probes.
 pub(crate) const APP_PROBERS: &str = "ISTIO_KUBE_APP_PROBERS";
+
+/// The variable that says where the application's own metrics are.
+pub(crate) const APP_METRICS: &str = "ISTIO_PROMETHEUS_ANNOTATIONS";

@@ -48,6 +48,8 @@ pub struct Settings {
     pub hold_application_until_proxy_starts: bool,
     /// The application's probes go by way of the sidecar.
     pub rewrite_probes: bool,
+    /// Who scrapes a pod by its annotations finds its metrics and the sidecar's on one page.
+    pub merge_metrics: bool,
     /// Pods that say nothing get one, in a namespace whose labels are not known here.
     pub enabled: bool,
     /// Namespaces whose pods never get one.
@@ -91,6 +93,7 @@ impl Default for Settings {
             native_sidecar: true,
             hold_application_until_proxy_starts: true,
             rewrite_probes: true,
+            merge_metrics: true,
             enabled: true,
             never: ["kube-system", "kube-public", "kube-node-lease"]
                 .map(str::to_owned)

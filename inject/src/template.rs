@@ -9,7 +9,7 @@ use crate::overlay;
 use crate::refused::Refused;
 use crate::settings::Settings;
 use crate::wishes::Wishes;
-use crate::{init, probes, status, volumes};
+use crate::{init, probes, prometheus, status, volumes};
 
 /// Puts a sidecar into a pod of `metadata` and `spec`; what is to be told of it.
 pub(crate) fn inject(
@@ -35,7 +35,9 @@ pub(crate) fn inject(
     told.extend(warn_of_uid(&pod["spec"]));
     told.extend(warn_of_hooks(&pod["spec"]));
     status::label(&mut pod["metadata"], workload.as_ref(), settings);
+    let metrics = prometheus::merge(&mut pod["metadata"], own, settings)?;
     let mut about = Pod {
+        metrics,
         containers: names(&pod["spec"]["containers"]),
         labels: pod["metadata"]["labels"]
             .as_object()

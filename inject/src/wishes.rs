@@ -304,7 +304,7 @@ mod tests {
     fn what_is_not_in_effect_is_named() {
         let wishes = read(&json!({
             "sidecar.istio.io/agentLogLevel": "debug",
-            "prometheus.istio.io/merge-metrics": "false",
+            "prometheus.istio.io/other": "false",
             "prometheus.io/scrape": "true",
             PROXY_CONFIG: "{image: {imageType: debug}}",
             IMAGE: "docker.io/istio/proxyv2:1.29",
@@ -313,7 +313,7 @@ mod tests {
         assert_eq!(
             wishes.warnings,
             [
-                "annotation `prometheus.istio.io/merge-metrics` is not in effect",
+                "annotation `prometheus.istio.io/other` is not in effect",
                 "annotation `sidecar.istio.io/agentLogLevel` is not in effect",
                 "`image` of annotation `proxy.istio.io/config` is not in effect",
                 "annotation `sidecar.istio.io/proxyImage`: `docker.io/istio/proxyv2:1.29` is Istio's proxy; `outrigger:0.1.0` is put in",
