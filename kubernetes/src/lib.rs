@@ -1,5 +1,5 @@
 //! What a mesh has to do with Kubernetes: its objects are watched ([`watch()`]), tokens reviewed ([`TokenReviews`]), and what others
-//! look for there is written ([`authority`], [`roots`], [`bundle`]). The only package that knows of a client.
+//! look for there is written ([`authority`], [`roots`], [`bundle`]), as is what people are told ([`Words`], [`condition`]). The only package that knows of a client.
 //!
 //! Owns how the API is spoken to: which version of a kind is taken, pages, what happens when a stream breaks, and how long the cluster is
 //! left alone when it fails. What objects mean is the business of `outrigger_core::config`, who is told of them that of
@@ -26,10 +26,12 @@ mod request;
 mod review;
 mod trim;
 mod watch;
+mod words;
 mod write;
 
 pub use client::{Unreachable, connect};
 pub use kube::Client;
 pub use review::{AUDIENCE, TokenReviews};
 pub use watch::{Selection, Timing, watch};
+pub use words::{Condition, Word, Words, condition};
 pub use write::{NotWritten, Webhooks, authority, bundle, roots};

@@ -11,6 +11,9 @@ use serde_json::Value;
 /// An answer that is longer is not taken, bytes. A page of 500 objects of etcd's largest size would be larger; none is known.
 pub(crate) const MAX_ANSWER: usize = 256 << 20;
 
+/// Who writes, as the API notes it.
+const MANAGER: &str = "outrigger";
+
 /// An answer, other than a watch, that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -148,14 +151,19 @@ pub(crate) fn post(path: &str, json: &Value) -> Request<Vec<u8>> {
     with(Method::POST, path, "application/json", json)
 }
 
+/// A request that makes something another, whole.
+pub(crate) fn put(path: &str, json: &Value) -> Request<Vec<u8>> {
+    with(Method::PUT, path, "application/json", json)
+}
+
+/// A request that makes something another in part (RFC 7396).
+pub(crate) fn merge(path: &str, json: &Value) -> Request<Vec<u8>> {
+    with(Method::PATCH, path, "application/merge-patch+json", json)
+}
+
 /// A request with a document.
-pub(crate) fn with(
-    method: Method,
-    path: &str,
-    kind: &'static str,
-    json: &Value,
-) -> Request<Vec<u8>> {
-    let mut request = get(path);
+fn with(method: Method, path: &str, kind: &'static str, json: &Value) -> Request<Vec<u8>> {
+    let mut request = get(&format!("{path}?fieldManager={MANAGER}"));
     *request.method_mut() = method;
     *request.body_mut() = json.to_string().into_bytes();
     let headers = request.headers_mut();

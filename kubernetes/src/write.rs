@@ -5,15 +5,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{Method, Request};
 use kube::Client;
 use outrigger_authority::CaFiles;
 use serde_json::{Map, Value, json};
 
-use crate::request::{self, Trouble, What, get, post};
-
-/// Who writes, as the API notes it.
-const MANAGER: &str = "outrigger";
+use crate::request::{self, Trouble, What, get, merge, post, put};
 
 /// The ConfigMap that has the roots in each namespace, and the name in it, as Istio calls them.
 const ROOTS: (&str, &str) = ("istio-ca-root-cert", "root-cert.pem");
@@ -24,6 +20,12 @@ const TRIES: u32 = 5;
 /// Why something was not read or written, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotWritten(String);
+
+impl NotWritten {
+    pub(crate) fn new(what: &str, trouble: &Trouble) -> Self {
+        Self(format!("{what}: {}", trouble.text))
+    }
+}
 
 impl std::fmt::Display for NotWritten {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -198,18 +200,4 @@ async fn find(client: &Client, path: &str) -> Result<Option<Value>, Trouble> {
         Err(trouble) if trouble.what == What::Absent => Ok(None),
         Err(trouble) => Err(trouble),
     }
-}
-
-fn put(path: &str, json: &Value) -> Request<Vec<u8>> {
-    request::with(
-        Method::PUT,
-        &format!("{path}?fieldManager={MANAGER}"),
-        "application/json",
-        json,
-    )
-}
-
-fn merge(path: &str, json: &Value) -> Request<Vec<u8>> {
-    let path = format!("{path}?fieldManager={MANAGER}");
-    request::with(Method::PATCH, &path, "application/merge-patch+json", json)
 }
