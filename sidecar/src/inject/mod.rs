@@ -142,3 +142,88 @@ fn write(texts: &[Text], format: InjectFormat) -> io::Result<()> {
     }
     out.flush()
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cli::Cli;
+
+    /// Whether the program takes the arguments and hooks of a container, once the kubelet has put in its variables.
+    fn takes(container: &Value) {
+        let words = |list: &Value| -> Vec<String> {
+            let words = list
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str);
+            words
+                .map(|word| word.replace("$(POD_NAMESPACE)", "shop"))
+                .collect()
+        };
+        let run = [vec!["outrigger".to_owned()], words(&container["args"])].concat();
+        let hooks = ["postStart", "preStop"];
+        let hooks = hooks.map(|hook| words(&container["lifecycle"][hook]["exec"]["command"]));
+        for line in [run].iter().chain(&hooks).filter(|line| !line.is_empty()) {
+            if let Err(error) = Cli::try_parse_from(line) {
+                panic!("{line:?}: {error}");
+            }
+        }
+    }
+
+    fn containers(object: &Value) -> Vec<Value> {
+        let spec = object
+            .pointer("/spec/template/spec")
+            .unwrap_or_else(|| &object["spec"]);
+        let all = ["initContainers", "containers"].into_iter();
+        let all = all.filter_map(|field| spec[field].as_array());
+        let ours = |one: &&Value| {
+            one["image"]
+                .as_str()
+                .is_some_and(|image| image.starts_with("outrigger"))
+        };
+        all.flatten().filter(ours).cloned().collect()
+    }
+
+    #[test]
+    fn what_is_injected_is_understood() {
+        let settings = Settings {
+            dns_capture: true,
+            ipv6: true,
+            ..Settings::default()
+        };
+        let around = Around {
+            namespace: "shop",
+            namespaces: &BTreeMap::new(),
+        };
+        for annotations in [
+            json!({}),
+            json!({"sidecar.istio.io/interceptionMode": "TPROXY", "sidecar.istio.io/nativeSidecar": "false"}),
+            json!({"sidecar.istio.io/interceptionMode": "NONE", "sidecar.istio.io/logLevel": "debug"}),
+            json!({
+                "traffic.sidecar.istio.io/includeInboundPorts": "*",
+                "traffic.sidecar.istio.io/excludeInboundPorts": "22",
+                "traffic.sidecar.istio.io/includeOutboundPorts": "",
+                "traffic.sidecar.istio.io/excludeOutboundPorts": "3306,5432",
+                "traffic.sidecar.istio.io/includeOutboundIPRanges": "10.0.0.0/8,fd00::/8",
+                "traffic.sidecar.istio.io/excludeOutboundIPRanges": "10.1.0.0/16",
+                "traffic.sidecar.istio.io/excludeInterfaces": "net1",
+                "istio.io/reroute-virtual-interfaces": "k6t-eth0",
+                "proxy.istio.io/config": "{concurrency: 2, terminationDrainDuration: 20s}",
+            }),
+        ] {
+            let pod = json!({
+                "kind": "Pod", "metadata": {"name": "a", "labels": {"app": "a"}, "annotations": annotations},
+                "spec": {"containers": [{"name": "app"}]},
+            });
+            let injected = outrigger_inject::inject(&pod, around, &settings)
+                .unwrap()
+                .object;
+            let found = containers(&injected);
+            assert!(!found.is_empty());
+            found.iter().for_each(takes);
+        }
+    }
+}
