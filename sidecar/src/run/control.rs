@@ -27,6 +27,7 @@ use super::proofs::Gatherer;
 use super::reloads::{Reloads, first_error};
 use super::resolve::{FIRST_ANSWERS, Resolver};
 use super::signals::{Reason, Signals};
+use super::supervisor;
 use super::takeover::{Serving, Takeover};
 use super::watch::Watch;
 
@@ -149,7 +150,7 @@ impl Control {
             reloads,
             incidents: Incidents::default(),
         };
-        self.runtime.block_on(async {
+        let served = async {
             reloader.keys.watch(&reloader.handle.snapshot());
             let takeover = std::mem::take(&mut reloader.files.takeover);
             let takeover = takeover
@@ -162,7 +163,8 @@ impl Control {
             // Copies of sockets that are to close are in there.
             drop(takeover);
             drain(ending, reason, &mut self.signals).await;
-        });
+        };
+        self.runtime.block_on(supervisor::watched(served));
     }
 }
 
@@ -224,7 +226,10 @@ impl Reloader {
             tokio::select! {
                 _ = signals.terminate.recv() => return Reason::Asked,
                 _ = signals.interrupt.recv() => return Reason::Interrupted,
-                _ = signals.hang_up.recv() => self.reload(),
+                _ = signals.hang_up.recv() => {
+                    supervisor::reloading();
+                    self.reload();
+                }
                 _ = signals.reopen.recv() => self.files.telemetry.reopen_logs(),
                 _ = poll.tick() => self.reload_if_changed(),
                 _ = look.tick() => {

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use super::admin::Open;
 use super::inbound_end::{DrainTimes, drain_inbound, is_for_others};
 use super::signals::{Reason, Signals};
-use super::{events, last_words};
+use super::{events, last_words, supervisor};
 
 /// What will end, and how.
 pub(super) struct Ending {
@@ -65,6 +65,7 @@ pub(super) async fn drain(ending: Ending, reason: Reason, signals: &mut Signals)
             None
         }
     };
+    supervisor::stopping();
     info!(target: "drain", seconds = longest, "draining, for at most {longest} s");
     let until = Instant::now() + times.longest;
     let handle = running.handle().clone();

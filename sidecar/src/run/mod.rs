@@ -35,6 +35,7 @@ mod settings;
 mod signals;
 mod socket_file;
 mod successors;
+mod supervisor;
 mod takeover;
 mod telemetry;
 pub(crate) mod watch;
@@ -302,6 +303,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     };
     let greeting = greeting(args, runtime, running.handle(), &others, &snapshot);
     info!(target: "main", "{greeting}");
+    supervisor::ready(&configuration::summary(&snapshot));
     // From here on only the workers hold it, so that endpoints it names are forgotten when a later one does not.
     drop(snapshot);
     let files = control::Files {

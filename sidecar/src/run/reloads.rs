@@ -14,6 +14,7 @@ use outrigger_core::decision::access_log;
 use tracing::{error, info};
 
 use super::history::History;
+use super::supervisor;
 
 /// Shared by the thread that reloads and the one that answers.
 #[derive(Debug, Default)]
@@ -78,6 +79,7 @@ impl Reloads {
     pub(super) fn succeeded(&self, summary: &str, changes: &str) {
         self.successes.fetch_add(1, Ordering::Relaxed);
         self.took(summary, Some(changes));
+        supervisor::ready(summary);
         info!(target: "config", changes, "reloaded; {summary}; {changes}");
     }
 
@@ -87,6 +89,7 @@ impl Reloads {
         self.is_refused.store(true, Ordering::Relaxed);
         let at = since_epoch();
         self.history.refused(at, &error);
+        supervisor::refused(&error);
         *self.lock() = Some(Refused { at, error });
         error!(target: "config", "{outcome}");
     }
