@@ -131,6 +131,11 @@ pub(crate) struct RunArgs {
     #[arg(long = "label", value_name = "K=V")]
     pub(crate) labels: Vec<LabelArg>,
 
+    /// More labels, a line each as Kubernetes' downward API writes them (`KEY="VALUE"`, Istio's /etc/istio/pod/labels); those of
+    /// `--label` go before them
+    #[arg(long, value_name = "FILE")]
+    pub(crate) labels_file: Option<PathBuf>,
+
     /// Put into effect what istiod would, though `check` calls it an error: fields that do not exist are ignored, and
     /// requests for subsets that do not exist get a 503
     #[arg(long)]

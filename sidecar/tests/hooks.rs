@@ -154,10 +154,12 @@ fn wait_ends_when_the_sidecar_is_ready() {
 fn a_run_can_be_told_everything_by_the_environment() {
     let folder = Folder::new("hook-environment");
     folder.write("shop.yaml", &shop(application("shop")));
+    folder.write("labels", "version=\"v1\"\ntier=\"back\"\n");
     let mut run = outrigger(&["run", "--outbound", "127.0.0.1:0"]);
     run.env("OUTRIGGER_CONFIG", &folder.0)
         .env("OUTRIGGER_ADMIN", "127.0.0.1:0")
         .env("OUTRIGGER_LABEL", "app=cart\nversion=v2")
+        .env("OUTRIGGER_LABELS_FILE", folder.0.join("labels"))
         .env("OUTRIGGER_LENIENT", "yes")
         .env("OUTRIGGER_OUTBOUND", "192.0.2.1:1")
         .env("OUTRIGGER_MAX_REQUEST_BODY", "")
@@ -174,9 +176,19 @@ fn a_run_can_be_told_everything_by_the_environment() {
         (&2.into(), &"7s".into())
     );
     assert_eq!(info["node"]["cluster"], "cart.shop");
-    assert_eq!(info["node"]["metadata"]["LABELS"]["version"], "v2");
+    let labels = &info["node"]["metadata"]["LABELS"];
+    assert_eq!(
+        (&labels["version"], &labels["tier"]),
+        (&"v2".into(), &"back".into())
+    );
     assert!(proxy.get("shop.example").ends_with("shop"));
 
+    let run = command(&folder.0, &["--labels-file", "/nowhere"]);
+    let (code, _, told) = ran(run);
+    assert!(
+        code == Some(2) && told.contains("/nowhere (--labels-file)"),
+        "{told}"
+    );
     let mut run = command(&folder.0, &[]);
     run.env("OUTRIGGER_IDLE_TIMEOUT", "soon");
     let (code, _, told) = ran(run);

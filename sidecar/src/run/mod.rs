@@ -27,6 +27,7 @@ mod last_words;
 mod listeners;
 mod origin;
 mod overload;
+mod pod_labels;
 mod proofs;
 mod recording;
 mod reloads;
@@ -96,7 +97,8 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
     events::panics();
     let started = levels
         .map_err(|why| Failure::usage(&why))
-        .and_then(|_| start(args));
+        .and_then(|_| with_labels(args))
+        .and_then(|args| start(&args));
     let code = match started {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure { code, text }) => {
@@ -140,6 +142,16 @@ fn levels(args: &RunArgs) -> Result<Levels, String> {
         (None, Ok(text)) => text.parse().map_err(|why| format!("OUTRIGGER_LOG: {why}")),
         (None, Err(_)) => Ok(Levels::default()),
     }
+}
+
+/// The labels of a file are labels as any.
+fn with_labels(args: &RunArgs) -> Result<RunArgs, Failure> {
+    let mut args = args.clone();
+    if let Some(file) = &args.labels_file {
+        let more = pod_labels::besides(&args.labels, file).map_err(|why| Failure::usage(&why))?;
+        args.labels.extend(more);
+    }
+    Ok(args)
 }
 
 fn start(args: &RunArgs) -> Result<(), Failure> {
