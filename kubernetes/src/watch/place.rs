@@ -101,17 +101,17 @@ async fn there(client: &Client, path: &str) -> Result<Option<Value>, Trouble> {
     }
 }
 
-/// The versions of a group in the order in which they are looked at: the one that we know, then the one that the cluster prefers.
+/// The versions that a group has, in the order in which they are looked at: the one that we know, then the one that the cluster prefers.
 fn versions(kind: &Kind, group: &Value) -> Vec<String> {
-    let mut versions = vec![kind.version.to_owned()];
     let rows = group["versions"].as_array().into_iter().flatten();
-    for row in std::iter::once(&group["preferredVersion"]).chain(rows) {
-        if let Some(version) = row["version"].as_str()
-            && versions.iter().all(|known| known != version)
-        {
+    let listed = std::iter::once(&group["preferredVersion"]).chain(rows);
+    let mut versions: Vec<String> = Vec::new();
+    for version in listed.filter_map(|row| row["version"].as_str()) {
+        if versions.iter().all(|known| known != version) {
             versions.push(version.to_owned());
         }
     }
+    versions.sort_by_key(|version| version != kind.version);
     versions
 }
 
@@ -147,7 +147,19 @@ mod tests {
     #[test]
     fn our_version_is_looked_at_first() {
         let kind = Kind::named("networking.istio.io/v1", "Gateway").unwrap();
-        let group = json!({"preferredVersion": {"version": "v1beta1"}, "versions": [{"version": "v1alpha3"}, {"version": "v1beta1"}]});
-        assert_eq!(versions(kind, &group), ["v1", "v1beta1", "v1alpha3"]);
+        for (listed, looked_at) in [
+            (
+                &["v1alpha3", "v1", "v1beta1"][..],
+                &["v1", "v1beta1", "v1alpha3"][..],
+            ),
+            (&["v1alpha3", "v1beta1"], &["v1beta1", "v1alpha3"]),
+        ] {
+            let rows: Vec<_> = listed
+                .iter()
+                .map(|version| json!({"version": version}))
+                .collect();
+            let group = json!({"preferredVersion": {"version": "v1beta1"}, "versions": rows});
+            assert_eq!(versions(kind, &group), looked_at);
+        }
     }
 }
