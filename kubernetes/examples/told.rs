@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use outrigger_kubernetes::{Selection, connect, watch};
-use outrigger_xds::{Change, Key};
+use outrigger_xds::{Change, Key, Object};
 use tokio::sync::mpsc::channel;
 
 #[tokio::main(flavor = "current_thread")]
@@ -20,17 +20,26 @@ async fn main() -> ExitCode {
     tokio::spawn(watch(client, Selection::of("istio-system"), sender));
     while let Some(change) = changes.recv().await {
         match change {
-            Change::Is(object) => println!("is {} {}", name(&object.key), object.json),
+            Change::Is(object) => is(&object),
             Change::Gone(key) => println!("gone {}", name(&key)),
             Change::All(kind, objects) => {
                 println!("all {} {}", kind.type_url(), objects.len());
                 for object in objects {
-                    println!("is {} {}", name(&object.key), object.json);
+                    is(&object);
                 }
             }
         }
     }
     ExitCode::SUCCESS
+}
+
+/// What stands in secrets is shown to nobody.
+fn is(object: &Object) {
+    let mut json = object.json.clone();
+    if object.key.kind.kind == "Secret" {
+        json["data"].take();
+    }
+    println!("is {} {json}", name(&object.key));
 }
 
 fn name(key: &Key) -> String {

@@ -14,7 +14,9 @@
 //! let (sender, mut changes) = tokio::sync::mpsc::channel(1024);
 //! tokio::spawn(watch(client, Selection::of("istio-system"), sender));
 //! while let Some(change) = changes.recv().await {
-//!     println!("{change:?}");
+//!     if let outrigger_xds::Change::All(kind, objects) = change {
+//!         println!("{} of {}", objects.len(), kind.plural);
+//!     }
 //! }
 //! # Ok(())
 //! # }
