@@ -8,7 +8,7 @@ use outrigger_xds::carried::{key_of, pack, weight};
 use outrigger_xds::messages::Resource;
 use outrigger_xds::{Change, Key, Kind, Object};
 
-use crate::facts::{Facts, Labels, selects};
+use crate::facts::{Facts, Labels, kind, selects};
 
 /// The name of the ConfigMap that holds the mesh's settings.
 const MESH_CONFIG: &str = "istio";
@@ -171,6 +171,13 @@ impl World {
     /// Whether the sources have said of each of these kinds what there is.
     pub fn has_listed(&self, kinds: impl IntoIterator<Item = &'static Kind>) -> bool {
         kinds.into_iter().all(|kind| self.listed.contains(kind))
+    }
+
+    /// The names of all namespaces.
+    #[must_use]
+    pub fn namespaces(&self) -> Vec<String> {
+        let namespaces = self.of_kind(kind("", "Namespace"));
+        namespaces.map(|(key, _)| key.name.to_string()).collect()
     }
 
     pub(crate) fn get(&self, key: &Key) -> Option<&Known> {

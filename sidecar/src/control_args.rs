@@ -34,8 +34,18 @@ of an object that a sidecar finds no good is refused by it, with the reason, and
 pub(crate) struct ControlArgs {
     /// Istio and Kubernetes YAML of the whole mesh: files, or folders that are searched for *.yaml, *.yml and *.json. A ConfigMap
     /// called `istio` holds the mesh's settings. They are read again when they change
-    #[arg(long, value_name = "PATH", required = true, num_args = 1.., env = "OUTRIGGER_CONTROL_CONFIG")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        required_unless_present = "kubernetes",
+        conflicts_with = "kubernetes",
+        num_args = 1..,
+        env = "OUTRIGGER_CONTROL_CONFIG"
+    )]
     pub(crate) config: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
 
     /// Leave out of folders what is like GLOB, as in a `.gitignore`; may be repeated
     #[arg(long, value_name = "GLOB")]
@@ -89,6 +99,35 @@ pub(crate) struct ControlArgs {
     pub(crate) log_format: LogFormat,
 }
 
+/// A mesh in Kubernetes.
+#[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Kubernetes")]
+pub(crate) struct ClusterArgs {
+    /// The mesh is in Kubernetes: reached as this pod's service account, by the kubeconfig, or at URL
+    #[arg(
+        long,
+        value_name = "URL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "",
+        env = "OUTRIGGER_CONTROL_KUBERNETES"
+    )]
+    pub(crate) kubernetes: Option<String>,
+
+    /// The namespace whose resources hold for all, and that has the mesh's settings (ConfigMap `istio`)
+    #[arg(long, value_name = "NS", default_value = "istio-system")]
+    pub(crate) root_namespace: String,
+
+    /// The webhook configurations there of which Kubernetes is to believe our roots
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "webhooks",
+        requires = "kubernetes"
+    )]
+    pub(crate) webhook_configuration: Option<String>,
+}
+
 /// Sidecars of other machines: over TLS, with proof of who they are.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "Over TLS")]
@@ -115,6 +154,15 @@ pub(crate) struct SecureArgs {
         env = "OUTRIGGER_CONTROL_CA"
     )]
     pub(crate) ca: PathBuf,
+
+    /// The Secret in Kubernetes that holds the authority instead, NAMESPACE/NAME; made if there is none
+    #[arg(
+        long,
+        value_name = "NS/NAME",
+        requires = "kubernetes",
+        conflicts_with = "ca"
+    )]
+    pub(crate) ca_secret: Option<String>,
 
     /// The mesh's name in identities, spiffe://TRUST_DOMAIN/…
     #[arg(

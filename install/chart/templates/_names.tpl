@@ -69,9 +69,6 @@ seccompProfile:
 - --ca-secret={{ .Release.Namespace }}/{{ .Values.ca.secret }}
 - --trust-domain={{ .Values.trustDomain }}
 - --root-namespace={{ .Values.rootNamespace }}
-{{- range .Values.credentialNamespaces }}
-- --credentials={{ . }}
-{{- end }}
 {{- range .Values.arguments }}
 - {{ . | quote }}
 {{- end }}

@@ -3,6 +3,7 @@
 //! Owns the order in which things start and end. What is told to whom is said by `outrigger_control`.
 
 mod admin;
+mod cluster;
 mod files;
 mod secure;
 
@@ -75,13 +76,17 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
     let hang_up = signal(SignalKind::hangup()).map_err(no_signals)?;
     let hub = Arc::new(Hub::default());
     let (sender, changes) = mpsc::channel(CHANGES);
-    let files = Files::start(args, sender, hang_up).await?;
+    let cluster = cluster::start(&args.cluster, sender.clone()).await?;
+    let files = match cluster {
+        Some(_) => None,
+        None => Some(Files::start(args, sender, hang_up).await?),
+    };
     let limits = Limits {
         max_streams: args.max_clients,
         max_first: args.max_first_at_once.get(),
     };
     let server = Arc::new(Server::new(Arc::clone(&hub), limits));
-    let secure = secure::open(&args.secure)?;
+    let secure = secure::open(&args.secure, cluster.as_ref()).await?;
     let (plain, plain_addr) = bind(args.plain, "--plain")?;
     let (admin, admin_addr) = bind(args.admin, "--admin")?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
@@ -103,6 +108,10 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
         reviews: secure.as_ref().map(Secure::reviews),
     };
     tokio::spawn(admin::serve(admin, Arc::new(told)));
+    if let (Some(cluster), Some(secure)) = (cluster, &secure) {
+        let webhooks = args.cluster.webhook_configuration.clone();
+        tokio::spawn(cluster.write(Arc::clone(&hub), secure.authority(), webhooks));
+    }
     let mut until = stopped.clone();
     let discovery = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE))
@@ -117,16 +126,20 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
         target: "main",
         "outrigger {} control: discovery {plain_addr},{places} admin {admin_addr}; {}",
         env!("CARGO_PKG_VERSION"),
-        files.summary(),
+        files
+            .as_ref()
+            .map_or_else(|| "watching Kubernetes".to_owned(), Files::summary),
     );
-    let watching = tokio::spawn(files.serve());
+    let watching = files.map(|files| tokio::spawn(files.serve()));
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     info!(target: "main", "ending; clients go on by what they have, and look for another replica");
     stop.send_replace(true);
-    watching.abort();
+    if let Some(watching) = watching {
+        watching.abort();
+    }
     // Streams of clients have no end of their own.
     discovery.abort();
     Ok(())

@@ -16,6 +16,9 @@ use outrigger_inject::{Counts, Settings};
 use outrigger_xds::service::Discovery;
 use tracing::{error, warn};
 
+use outrigger_kubernetes::TokenReviews;
+
+use super::cluster::Cluster;
 use super::{BAD, KEEP_ALIVE, KEEP_ALIVE_TIMEOUT, USAGE, bind};
 use crate::control_args::SecureArgs;
 
@@ -28,8 +31,8 @@ pub(super) struct Secure {
     serving: Arc<Serving>,
     keeper: Arc<Keeper>,
     reviews: Arc<Counts>,
-    /// What the authority signs by at first.
-    files: CaFiles,
+    /// What the authority signs by at first, where that is in a folder, which is followed.
+    files: Option<CaFiles>,
 }
 
 /// Nobody's token is any good: certificates of the authority are the only proof.
@@ -48,18 +51,29 @@ impl Reviewer for NoTokens {
 ///
 /// # Errors
 /// Something cannot.
-pub(super) fn open(args: &SecureArgs) -> Result<Option<Secure>, (u8, String)> {
+pub(super) async fn open(
+    args: &SecureArgs,
+    cluster: Option<&Cluster>,
+) -> Result<Option<Secure>, (u8, String)> {
     if args.listen.is_none() && args.webhooks.is_none() {
         return Ok(None);
     }
     let now = SystemTime::now();
-    let files = CaFiles::read_or_make(&args.ca, &args.trust_domain, now);
-    let files = files.map_err(|why| (BAD, format!("--ca {}: {why}", args.ca.display())))?;
+    let of_cluster = match cluster {
+        Some(cluster) => cluster.authority(args).await?,
+        None => None,
+    };
+    let is_of_cluster = of_cluster.is_some();
+    let files = match of_cluster {
+        Some(files) => files,
+        None => CaFiles::read_or_make(&args.ca, &args.trust_domain, now)
+            .map_err(|why| (BAD, format!("--ca {}: {why}", args.ca.display())))?,
+    };
     let signer = Signer::open(&files, &args.trust_domain, now);
     let signer = signer.map_err(|why| (BAD, format!("--ca {}: {why}", args.ca.display())))?;
     let limits = args.signing.limits();
     let authority = Arc::new(Authority::new(signer, limits));
-    let reviewer = reviewer(args).map_err(|why| (USAGE, why))?;
+    let reviewer = reviewer(args, cluster).map_err(|why| (USAGE, why))?;
     let counts = Arc::clone(authority.counts());
     let keeper = Arc::new(Keeper::new(reviewer, limits, counts));
     let serving = Serving::new(Arc::clone(&authority), args.service.clone(), now);
@@ -69,11 +83,11 @@ pub(super) fn open(args: &SecureArgs) -> Result<Option<Secure>, (u8, String)> {
         serving,
         keeper,
         reviews: Arc::default(),
-        files,
+        files: (!is_of_cluster).then_some(files),
     }))
 }
 
-fn reviewer(args: &SecureArgs) -> Result<Arc<dyn Reviewer>, String> {
+fn reviewer(args: &SecureArgs, cluster: Option<&Cluster>) -> Result<Arc<dyn Reviewer>, String> {
     match (&args.tokens, &args.token_keys) {
         (Some(file), _) => {
             let known = KnownTokens::of_file(file.clone());
@@ -88,7 +102,10 @@ fn reviewer(args: &SecureArgs) -> Result<Arc<dyn Reviewer>, String> {
                 .map_err(|why| format!("--token-keys {why}"))?;
             Ok(Arc::new(signed))
         }
-        (None, None) => Ok(Arc::new(NoTokens)),
+        (None, None) => Ok(match cluster {
+            Some(cluster) => Arc::new(TokenReviews::new(cluster.client.clone())),
+            None => Arc::new(NoTokens),
+        }),
     }
 }
 
@@ -113,8 +130,10 @@ impl Secure {
         server: &Arc<Server>,
     ) -> Result<Vec<(&'static str, SocketAddr)>, (u8, String)> {
         tokio::spawn(Arc::clone(&self.serving).keep());
-        let (authority, files) = (Arc::clone(&self.authority), self.files.clone());
-        tokio::spawn(Follower::new(authority, args.ca.clone(), files).follow());
+        if let Some(files) = self.files.clone() {
+            let authority = Arc::clone(&self.authority);
+            tokio::spawn(Follower::new(authority, args.ca.clone(), files).follow());
+        }
         let mut places = Vec::new();
         if let Some(addr) = args.listen {
             let (listener, addr) = bind(addr, "--listen")?;
