@@ -10,7 +10,7 @@ use std::time::Duration;
 use outrigger_authority::Caller;
 use outrigger_xds::carried::weight;
 use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
-use outrigger_xds::server::{Heard, Offer, Session};
+use outrigger_xds::server::{Heard, MAX_NAMES, Offer, Session};
 use outrigger_xds::service::{Discover, Responses};
 use outrigger_xds::{Key, Kind};
 use tokio::net::{TcpListener, TcpSocket};
@@ -144,18 +144,18 @@ impl Discover for Server {
         requests: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Responses, Status> {
         let counts = &self.hub.counts;
-        if counts.streams.load(Ordering::Relaxed) >= self.limits.max_streams {
+        let Some(open) = Open::new(&self.hub, self.limits.max_streams) else {
             Counts::add(&counts.too_many, 1);
             return Err(Status::resource_exhausted(
                 "too many clients; try another replica",
             ));
-        }
+        };
         // Put there by the gate before this service, if there is one.
         let caller = requests.extensions().get::<Caller>().cloned();
         // One for each kind is on its way at most, so sending never waits for long.
         let (sender, receiver) = mpsc::channel(outrigger_xds::KINDS.len());
         let stream = Stream {
-            open: Open::new(Arc::clone(&self.hub)),
+            open,
             clients: Arc::clone(&self.clients),
             pushes: self.hub.pushes(),
             requests: requests.into_inner(),
@@ -177,10 +177,14 @@ impl Discover for Server {
 struct Open(Arc<Hub>);
 
 impl Open {
-    fn new(hub: Arc<Hub>) -> Self {
+    /// `None`: there are as many as there may be.
+    fn new(hub: &Arc<Hub>, most: u64) -> Option<Self> {
+        let streams = &hub.counts.streams;
+        let one_more = |streams: u64| (streams < most).then_some(streams + 1);
+        let added = streams.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more);
+        added.ok()?;
         Counts::add(&hub.counts.opened, 1);
-        Counts::add(&hub.counts.streams, 1);
-        Self(hub)
+        Some(Self(Arc::clone(hub)))
     }
 }
 
@@ -245,8 +249,10 @@ impl Stream {
             }
             () = self.sender.closed() => {}
         }
-        self.hear(first, &standing);
-        let ended = self.turns(&mut standing).await;
+        let ended = match self.hear(first, &standing) {
+            Ok(()) => self.turns(&mut standing).await,
+            ended => ended,
+        };
         self.clients.lock().remove(&id);
         info!(target: "discovery", "`{}` has gone", standing.viewer.id);
         ended
@@ -261,7 +267,7 @@ impl Stream {
             tokio::select! {
                 () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => self.first = None,
                 request = self.requests.message() => match request? {
-                    Some(request) => self.hear(request, standing),
+                    Some(request) => self.hear(request, standing)?,
                     None => return Ok(()),
                 },
                 pushed = self.pushes.changed() => {
@@ -274,7 +280,7 @@ impl Stream {
         }
     }
 
-    fn hear(&mut self, request: DeltaDiscoveryRequest, standing: &Standing) {
+    fn hear(&mut self, request: DeltaDiscoveryRequest, standing: &Standing) -> Result<(), Status> {
         let heard = self.session.hear(request);
         if self.first.is_some() && self.session.is_settled() {
             self.first = None;
@@ -304,8 +310,14 @@ impl Stream {
                 let id = &standing.viewer.id;
                 debug!(target: "discovery", "`{id}` asks for `{}`, of which there is nothing", type_url.escape_default());
             }
+            Heard::TooMany(kind) => {
+                Counts::add(&counts.strangers, 1);
+                let why = format!("more than {MAX_NAMES} names of {}; ask for all", kind.kind);
+                return Err(Status::resource_exhausted(why));
+            }
             Heard::Wants(_) | Heard::Late(_) => {}
         }
+        Ok(())
     }
 
     /// Tells the session what may be other than it was.

@@ -233,10 +233,3 @@ pub(crate) fn labels(json: &Value) -> Labels {
         .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())))
         .collect()
 }
-
-/// Whether all of `wanted` is there.
-pub(crate) fn selects(wanted: &Labels, labels: &Labels) -> bool {
-    wanted
-        .iter()
-        .all(|(key, value)| labels.get(key) == Some(value))
-}

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeSet;
 
+use outrigger_core::compile::is_subset;
 use outrigger_xds::{Key, Kind};
 
-use crate::facts::{Facts, Labels, kind, selects};
+use crate::facts::{Facts, Labels, kind};
 use crate::world::{Touched, World};
 
 /// Other objects that somebody may be to know, or to know no more, because of what has changed.
@@ -49,7 +50,7 @@ fn add_selected(service: &Key, selector: &Labels, world: &World, followers: &mut
             Facts::WorkloadEntry { labels } => (labels, ""),
             _ => continue,
         };
-        if selects(selector, labels) {
+        if is_subset(selector, labels) {
             followers.insert(key.clone());
             add_node(node, followers);
         }

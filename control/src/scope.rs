@@ -5,12 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use outrigger_core::compile::is_visible;
+use outrigger_core::compile::{is_subset, is_visible};
 use outrigger_core::config::names;
 use outrigger_xds::Key;
 use outrigger_xds::carried::name_of;
 
-use crate::facts::{Facts, Labels, kind, selects};
+use crate::facts::{Facts, Labels, kind};
 use crate::imports::Imports;
 use crate::viewer::Viewer;
 use crate::world::{Known, Touched, World};
@@ -107,7 +107,7 @@ impl Scope {
             Facts::WorkloadEntry { labels } => self.sees_selecting(world, namespace, labels),
             Facts::Sidecar { .. } => !self.viewer.is_gateway && is_near,
             Facts::Gateway { selector, .. } => {
-                self.viewer.is_gateway && selects(selector, &self.viewer.labels)
+                self.viewer.is_gateway && is_subset(selector, &self.viewer.labels)
             }
             Facts::Route { for_mesh, .. } => self.viewer.is_gateway || *for_mesh,
             Facts::ApiGateway { .. } | Facts::Namespace => self.viewer.is_gateway,
@@ -135,7 +135,7 @@ impl Scope {
                 let is_own = || {
                     namespace == own
                         && !selector.is_empty()
-                        && selects(selector, &self.viewer.labels)
+                        && is_subset(selector, &self.viewer.labels)
                 };
                 let host = || names::service_host(&key.name, namespace, &mesh.cluster_domain);
                 is_own()
@@ -216,7 +216,7 @@ impl Scope {
         let selecting = |selector: &Option<Labels>| {
             selector
                 .as_ref()
-                .is_some_and(|wanted| selects(wanted, &self.viewer.labels))
+                .is_some_and(|wanted| is_subset(wanted, &self.viewer.labels))
         };
         oldest(own, &selecting)
             .or_else(|| oldest(own, &Option::is_none))

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use outrigger_xds::messages::Node;
+use outrigger_xds::messages::{Message as _, Node};
 use outrigger_xds::structs;
 use serde_json::Value;
 
@@ -11,6 +11,9 @@ use crate::facts::labels;
 
 /// Longest name of a client that is taken.
 const MAX_ID: usize = 1024;
+
+/// Most that a client may say of itself, labels included, in bytes: it is kept for as long as the client is there.
+const MAX_NODE_BYTES: usize = 64 * 1024;
 
 /// A client.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct Viewer {
 pub enum Stranger {
     /// The first request names nobody.
     Nameless,
+    /// It says more of itself than anybody keeps.
+    Long(usize),
     /// It is not called as sidecars and gateways are.
     Name(String),
     /// It says to be of another namespace than its identity.
@@ -46,6 +51,10 @@ pub enum Stranger {
 impl fmt::Display for Stranger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Long(bytes) => write!(
+                f,
+                "the node says {bytes} bytes of itself, and {MAX_NODE_BYTES} are taken"
+            ),
             Self::Nameless => write!(f, "the first request of a stream names a node"),
             Self::Name(id) => write!(
                 f,
@@ -68,6 +77,10 @@ impl Viewer {
     /// It is nobody, or not who it says.
     pub fn of(node: Option<&Node>, proven: Option<&str>) -> Result<Self, Stranger> {
         let node = node.ok_or(Stranger::Nameless)?;
+        let bytes = node.encoded_len();
+        if bytes > MAX_NODE_BYTES {
+            return Err(Stranger::Long(bytes));
+        }
         let mut parts = node.id.split('~');
         let role = parts.next().unwrap_or_default();
         let own = parts.nth(1).unwrap_or_default();
@@ -154,6 +167,14 @@ mod tests {
             let other = Viewer::of(Some(&node(id, &metadata)), None);
             assert!(matches!(other, Err(Stranger::Name(_))), "{id}");
         }
+        let long = node(
+            "sidecar~1~a.shop~c",
+            &json!({"LABELS": {"a": "x".repeat(MAX_NODE_BYTES)}}),
+        );
+        assert!(matches!(
+            Viewer::of(Some(&long), None),
+            Err(Stranger::Long(_))
+        ));
         let nowhere = node("sidecar~1~a~c", &json!({}));
         assert!(matches!(
             Viewer::of(Some(&nowhere), None),

@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use outrigger_core::compile::is_subset;
 use outrigger_core::config::{MeshConfig, Source, load_mesh};
 use outrigger_xds::carried::{key_of, pack, weight};
 use outrigger_xds::messages::Resource;
 use outrigger_xds::{Change, Key, Kind, Object};
 
-use crate::facts::{Facts, Labels, kind, selects};
+use crate::facts::{Facts, Labels, kind};
 
 /// The name of the ConfigMap that holds the mesh's settings.
 const MESH_CONFIG: &str = "istio";
@@ -80,7 +81,7 @@ impl World {
             self.index(&object.key, &facts, true);
             touched.add(&object.key, &facts);
             if is_mesh_config(&object.key) {
-                self.read_mesh(&object);
+                self.mesh = mesh_of(&object);
             }
         }
         let packed = Arc::new(pack(&object));
@@ -132,16 +133,6 @@ impl World {
         let asked = first.map(|(key, value)| (key.clone(), value.clone()));
         let of_namespace = self.selecting.entry(key.namespace.to_string()).or_default();
         note(of_namespace, asked, key, is_there);
-    }
-
-    /// What is wrong with it is told by `check` and by the admission of the cluster; what is right in it holds.
-    fn read_mesh(&mut self, object: &Object) {
-        let text = object.json.to_string();
-        let source = Source {
-            name: "istio.yaml",
-            bytes: text.as_bytes(),
-        };
-        self.mesh = load_mesh(source).0;
     }
 
     /// The settings of the mesh.
@@ -235,7 +226,7 @@ impl World {
                 Facts::ServiceEntry { selector, .. } => selector.as_ref()?,
                 _ => return None,
             };
-            selects(selector, labels).then_some((key, known))
+            is_subset(selector, labels).then_some((key, known))
         })
     }
 
@@ -260,6 +251,29 @@ fn note<K: Ord + Clone>(map: &mut BTreeMap<K, BTreeSet<Key>>, of: K, key: &Key, 
     if entry.is_empty() {
         map.remove(&of);
     }
+}
+
+/// What a ConfigMap says of the mesh. What is wrong with it is told by `check` and by the admission of the cluster; what is right
+/// in it holds.
+fn mesh_of(object: &Object) -> MeshConfig {
+    let text = object.json.to_string();
+    let source = Source {
+        name: "istio.yaml",
+        bytes: text.as_bytes(),
+    };
+    load_mesh(source).0
+}
+
+/// The settings of the mesh that changes tell of, or the default ones.
+#[must_use]
+pub fn mesh_in(changes: &[Change]) -> MeshConfig {
+    let objects = changes.iter().flat_map(|change| match change {
+        Change::All(_, objects) => objects.as_slice(),
+        Change::Is(object) => std::slice::from_ref(object),
+        Change::Gone(_) => &[],
+    });
+    let mut configs = objects.filter(|object| is_mesh_config(&object.key));
+    configs.next_back().map(mesh_of).unwrap_or_default()
 }
 
 /// The settings of the mesh, wherever its root namespace is: sources tell of no other.

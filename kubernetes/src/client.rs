@@ -4,8 +4,9 @@ use std::fmt;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use outrigger_xds::channel::chain;
 
-use crate::request::{get, json, whole};
+use crate::request::{get, json};
 
 /// Why there is no way to the API, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +39,7 @@ pub async fn connect(url: Option<&str>) -> Result<Client, Unreachable> {
     let cluster = config.cluster_url.clone();
     let client = Client::try_from(config);
     let client = client
-        .map_err(|error| Unreachable(format!("cannot speak to {cluster}: {}", whole(&error))))?;
+        .map_err(|error| Unreachable(format!("cannot speak to {cluster}: {}", chain(&error))))?;
     let answered = json(&client, get("/version")).await;
     answered.map_err(|trouble| Unreachable(format!("{cluster}: {}", trouble.text)))?;
     Ok(client)
@@ -48,7 +49,7 @@ async fn found() -> Result<Config, Unreachable> {
     // A pod has no kubeconfig but for somebody else's sake, and it is not read by mistake there.
     let in_cluster = match Config::incluster() {
         Ok(config) => return Ok(config),
-        Err(error) => whole(&error),
+        Err(error) => chain(&error),
     };
     let read = Kubeconfig::read();
     let read = match read {
@@ -60,7 +61,7 @@ async fn found() -> Result<Config, Unreachable> {
     read.map_err(|error| {
         Unreachable(format!(
             "no way to Kubernetes: this is no pod ({in_cluster}), and there is no kubeconfig ({}); set KUBECONFIG, or name the API's URL",
-            whole(&error)
+            chain(&error)
         ))
     })
 }

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Limited};
 use kube::Client;
 use kube::client::Body;
+use outrigger_xds::channel::chain;
 use serde_json::Value;
 
 /// An answer that is longer is not taken, bytes. A page of 500 objects of etcd's largest size would be larger; none is known.
@@ -84,7 +85,7 @@ pub(crate) async fn send(
     let asked = tokio::time::timeout(PATIENCE, asked).await;
     let answer = asked.map_err(|_| Trouble::other("Kubernetes does not answer"))?;
     let answer = answer.map_err(|error| {
-        Trouble::other(format!("Kubernetes cannot be reached: {}", whole(&error)))
+        Trouble::other(format!("Kubernetes cannot be reached: {}", chain(&error)))
     })?;
     let status = answer.status();
     if status.is_success() {
@@ -125,25 +126,11 @@ async fn collect(answer: Response<Body>) -> Result<Vec<u8>, Trouble> {
 /// A request that asks for something.
 pub(crate) fn get(path: &str) -> Request<Vec<u8>> {
     let mut request = Request::new(Vec::new());
-    if let Ok(uri) = path.parse() {
-        *request.uri_mut() = uri;
-    }
+    // Names are those that Kubernetes gives, or were looked at (`outrigger_xds::secrets`); of what is none nothing is asked.
+    *request.uri_mut() = path
+        .parse()
+        .unwrap_or_else(|_| Uri::from_static("/no-such-path"));
     request
-}
-
-/// An error with what was behind it.
-pub(crate) fn whole(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut behind = error.source();
-    while let Some(error) = behind {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text.push_str(": ");
-            text.push_str(&more);
-        }
-        behind = error.source();
-    }
-    text
 }
 
 /// A request that makes something.

@@ -418,3 +418,27 @@ fn who_is_not_there_is_said_in_words() {
         assert!(why.contains("no URL"), "{why}");
     });
 }
+
+#[test]
+fn a_secret_that_may_not_be_read_is_none_until_it_may() {
+    run(async {
+        let cluster = Emulator::start().await.unwrap();
+        let gateway = json!({
+            "apiVersion": "networking.istio.io/v1", "kind": "Gateway", "metadata": {"name": "edge", "namespace": "edge"},
+            "spec": {"servers": [{"tls": {"credentialName": "shown"}}]},
+        });
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shown", "namespace": "edge"}, "data": {"tls.crt": "eA=="}});
+        cluster.apply(&gateway);
+        cluster.apply(&secret);
+        cluster.forbid(Some("/secrets"));
+        let mut listener = Listener::of(&cluster, selection()).await;
+        listener.all_told().await;
+        assert!(!listener.has("Secret", "shown"));
+        cluster.forbid(None);
+        listener
+            .until("the secret, once it may be read", |known| {
+                known.has("Secret", "shown")
+            })
+            .await;
+    });
+}

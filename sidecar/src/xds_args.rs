@@ -24,7 +24,7 @@ pub(crate) struct XdsArgs {
         long,
         value_name = "ADDR",
         env = "OUTRIGGER_XDS",
-        conflicts_with_all = ["config", "mesh_config", "record"],
+        conflicts_with_all = ["config", "mesh_config", "ignore", "record"],
         required_unless_present = "config"
     )]
     pub(crate) xds: Option<String>,

@@ -2,114 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure of the stage fails the test")]
 
+#[path = "support/control.rs"]
+mod control;
 #[path = "support/proxy.rs"]
 mod proxy;
 mod support;
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::net::TcpListener;
+use std::process::{Command, Stdio};
 
-use proxy::{Folder, Proxy, application, ask, shop};
-use support::{PATIENCE, Told};
-
-/// A running control plane.
-struct Control {
-    child: Child,
-    told: Told,
-    greeting: String,
-}
-
-impl Control {
-    fn start(config: &Folder, plain: &str) -> Self {
-        Self::start_with(config, plain, &[])
-    }
-
-    fn start_with(config: &Folder, plain: &str, more: &[String]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_outrigger"))
-            .args(["control", "--plain", plain, "--admin", "127.0.0.1:0"])
-            .arg("--config")
-            .arg(&config.0)
-            .args(more)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let told = Told::by(child.stderr.take().unwrap());
-        let greeting = told.wait_for("discovery 127");
-        Self {
-            child,
-            told,
-            greeting,
-        }
-    }
-
-    fn addr(&self, word: &str) -> SocketAddr {
-        let (_, rest) = self.greeting.split_once(&format!(" {word} ")).unwrap();
-        rest.split([',', ';']).next().unwrap().parse().unwrap()
-    }
-
-    /// What a page says once it says this.
-    fn page(&self, path: &str, wanted: &str) -> String {
-        let begun = Instant::now();
-        loop {
-            let request = format!("GET {path} HTTP/1.1\r\nhost: c\r\nconnection: close\r\n\r\n");
-            let page = ask(self.addr("admin"), &request);
-            if page.contains(wanted) {
-                return page;
-            }
-            assert!(begun.elapsed() < PATIENCE, "{wanted} is not in {page}");
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let kill = Command::new("kill")
-            .arg(name)
-            .arg(self.child.id().to_string())
-            .status();
-        assert!(kill.unwrap().success());
-    }
-}
-
-impl Drop for Control {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn command(control: SocketAddr, name: &str, more: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
-    command
-        .args([
-            "run",
-            "--workers",
-            "1",
-            "--outbound",
-            "127.0.0.1:0",
-            "--admin",
-            "127.0.0.1:0",
-        ])
-        .args(["--workload-name", name])
-        .arg("--xds")
-        .arg(format!("http://{control}"))
-        .args(more);
-    command
-}
-
-fn until(proxy: &Proxy, host: &str, end: &str) {
-    let begun = Instant::now();
-    loop {
-        let response = proxy.get(host);
-        if response.ends_with(end) {
-            return;
-        }
-        assert!(begun.elapsed() < PATIENCE, "{host} answers {response}");
-        thread::sleep(Duration::from_millis(5));
-    }
-}
+use control::{Control, command, sidecar, until};
+use proxy::{Folder, Proxy, application, shop};
+use support::Told;
 
 fn rule(status: u16) -> String {
     format!(
@@ -145,6 +50,7 @@ fn sidecars_learn_what_changes() {
         fs::remove_file(config.0.join("rule.yaml")).unwrap();
         until(&one, "shop.example", "new");
         control.page("/stats/prometheus", "outrigger_control_unanswered 0\n");
+        one.page("/stats", "control_plane.connected_state: 1\n");
         assert_eq!(one.end().0, Some(0));
         control.page("/stats/prometheus", "outrigger_control_clients 1\n");
     }
@@ -305,18 +211,9 @@ fn proving(config: &Folder) -> (std::path::PathBuf, Vec<String>) {
 
 fn proven(control: &Control, config: &Folder, workload: &str, more: &[&str]) -> Command {
     let at = format!("localhost:{}", control.addr("secure").port());
-    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    let mut command = sidecar("one");
     command
-        .args([
-            "run",
-            "--workers",
-            "1",
-            "--outbound",
-            "127.0.0.1:0",
-            "--admin",
-            "127.0.0.1:0",
-        ])
-        .args(["--workload-name", "one", "--xds", &at, "--ca", &at])
+        .args(["--xds", &at, "--ca", &at])
         .arg("--ca-roots")
         .arg(config.0.join("ca/root-cert.pem"))
         .arg("--token")

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use crate::carried::{self, key_of, name_of};
+use crate::carried::{self, name_of};
 use crate::kinds::Kind;
 use crate::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Status};
 use crate::object::{Key, Object};
@@ -198,6 +198,15 @@ impl Client {
         answers
     }
 
+    /// What came and is no object at all, by kind and in words, and was not answered yet. Nobody can judge it.
+    pub fn strange(&self) -> impl Iterator<Item = (&'static Kind, &str)> {
+        let kinds = self.kinds.iter();
+        kinds.flat_map(|(kind, held)| {
+            let strange = held.pending.iter().flat_map(|pending| &pending.strange);
+            strange.map(|why| (*kind, why.as_str()))
+        })
+    }
+
     /// Whether a server has said of each kind what there is, so that nothing is missing for a first configuration.
     #[must_use]
     pub fn is_complete(&self) -> bool {
@@ -208,14 +217,6 @@ impl Client {
     pub fn in_use(&self) -> impl Iterator<Item = &Object> {
         let entries = self.kinds.values().flat_map(|held| held.entries.values());
         entries.filter_map(|entry| entry.good.as_ref())
-    }
-
-    /// The name under which an object is known to the server.
-    ///
-    /// # Errors
-    /// It is none of that kind.
-    pub fn key(kind: &'static Kind, name: &str) -> Result<Key, carried::Strange> {
-        key_of(kind, name)
     }
 }
 
@@ -239,6 +240,13 @@ impl Held {
     }
 }
 
+/// Cuts a refusal to what somebody reads, on both sides.
+pub(crate) fn cut(message: &mut String) {
+    if let Some((end, _)) = message.char_indices().find(|(at, _)| *at >= MAX_REFUSAL) {
+        message.truncate(end);
+    }
+}
+
 impl Pending {
     fn refusal(&self, why: &BTreeMap<&str, &str>) -> Option<Status> {
         let mut message = self.strange.join("; ");
@@ -251,9 +259,7 @@ impl Pending {
         if message.is_empty() {
             return None;
         }
-        if let Some((end, _)) = message.char_indices().find(|(at, _)| *at >= MAX_REFUSAL) {
-            message.truncate(end);
-        }
+        cut(&mut message);
         Some(Status {
             code: INVALID_ARGUMENT,
             message,

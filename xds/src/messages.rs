@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use prost::Message;
+pub use prost::Message;
 use prost_types::Struct;
 
 /// What a client says: what it wants, and what it makes of what it got.

@@ -10,12 +10,12 @@ use crate::object::Object;
 const AUTHORITIES: &str = "-cacert";
 
 /// The secrets that a Gateway names, Istio's or Kubernetes', as `namespace/name`; those of its own namespace where it says no other. Other
-/// kinds name none.
+/// kinds name none, and what can be the name of no secret is none.
 #[must_use]
 pub fn named(object: &Object) -> BTreeSet<String> {
     let namespace: &str = &object.key.namespace;
     let spec = &object.json["spec"];
-    match (object.key.kind.group, object.key.kind.kind) {
+    let named: BTreeSet<String> = match (object.key.kind.group, object.key.kind.kind) {
         ("networking.istio.io", "Gateway") => {
             let servers = each(&spec["servers"]);
             let names = servers.flat_map(|server| credentials(&server["tls"]));
@@ -32,7 +32,23 @@ pub fn named(object: &Object) -> BTreeSet<String> {
             named.collect()
         }
         _ => BTreeSet::new(),
-    }
+    };
+    let parts = |name: &String| {
+        let parts = name.split_once('/');
+        parts.is_some_and(|(namespace, name)| is_name(namespace) && is_name(name))
+    };
+    named.into_iter().filter(parts).collect()
+}
+
+/// Whether it can be the name of a secret or of a namespace (RFC 1123): nothing else is asked for, and so nothing else comes into a
+/// path of the API.
+fn is_name(text: &str) -> bool {
+    let is_inner = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
+    let is_label = |label: &str| {
+        let has_ends = !label.starts_with('-') && !label.ends_with('-');
+        !label.is_empty() && has_ends && label.bytes().all(is_inner)
+    };
+    text.len() <= 253 && text.split('.').all(is_label)
 }
 
 /// `credentialName` and its like.
@@ -76,6 +92,17 @@ mod tests {
                 "networking.istio.io/v1",
                 json!({"servers": [{"tls": {"mode": "ISTIO_MUTUAL"}}]}),
                 &[],
+            ),
+            (
+                "networking.istio.io/v1",
+                json!({"servers": [{"tls": {"credentialName": "a b"}}, {"tls": {"credentialName": "x&y"}}]}),
+                &[],
+            ),
+            (
+                "gateway.networking.k8s.io/v1",
+                json!({"listeners": [{"tls": {"certificateRefs": [
+                    {"name": "a", "namespace": ".."}, {"name": "../b"}, {"name": "-a"}, {"name": "A"}, {"name": "a.b"}]}}]}),
+                &["shop/a.b"],
             ),
         ] {
             let object = Object {

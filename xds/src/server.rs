@@ -8,8 +8,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::client::cut;
 use crate::kinds::Kind;
 use crate::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
+
+/// Names of a kind that a client may ask for; who wants more wants all.
+pub const MAX_NAMES: usize = 65_536;
 
 /// What a client may see now.
 pub trait Offer {
@@ -96,6 +100,8 @@ pub enum Heard {
     Refused(&'static Kind, String),
     /// It answers a response that was overtaken.
     Late(&'static Kind),
+    /// More names of a kind are wanted than are kept: the stream is to end.
+    TooMany(&'static Kind),
     /// It is of a type that there is nothing of.
     Unknown(String),
 }
@@ -108,11 +114,18 @@ impl Session {
         };
         let is_first = !self.watches.contains_key(kind);
         let watch = self.watches.entry(kind).or_default();
-        if is_first {
+        let wants = if is_first {
             watch.begin(&request);
+            true
+        } else {
+            watch.resubscribe(&request)
+        };
+        if watch.wanted.count() > MAX_NAMES {
+            return Heard::TooMany(kind);
+        }
+        if is_first {
             return Heard::Wants(kind);
         }
-        let wants = watch.resubscribe(&request);
         if request.response_nonce.is_empty() {
             return if wants {
                 Heard::Wants(kind)
@@ -130,7 +143,10 @@ impl Session {
         watch.outstanding = None;
         match request.error_detail {
             // It has what it refused: only something else is worth sending.
-            Some(status) => Heard::Refused(kind, status.message),
+            Some(mut status) => {
+                cut(&mut status.message);
+                Heard::Refused(kind, status.message)
+            }
             None => Heard::Took(kind),
         }
     }
@@ -299,6 +315,13 @@ impl Watch {
 }
 
 impl Wanted {
+    fn count(&self) -> usize {
+        match self {
+            Self::All => 0,
+            Self::Named(names) => names.len(),
+        }
+    }
+
     fn has(&self, name: &str) -> bool {
         match self {
             Self::All => true,

@@ -7,7 +7,7 @@ pub(super) type Labels = BTreeMap<String, String>;
 
 /// Whether all of `wanted` is there.
 #[must_use]
-pub(super) fn is_subset(wanted: &Labels, labels: &Labels) -> bool {
+pub fn is_subset(wanted: &BTreeMap<String, String>, labels: &BTreeMap<String, String>) -> bool {
     wanted
         .iter()
         .all(|(key, value)| labels.get(key) == Some(value))

@@ -64,6 +64,7 @@ mod visibility;
 pub use alike::reduced;
 pub use carried::{Carried, CarriedPorts};
 pub use identity_demands::identity_demands;
+pub use labels::is_subset;
 pub use missing_secrets::missing_secrets;
 pub use names::{Answers, JwksAnswers, NameAnswers, Uses};
 pub use tracing::{CollectorFlag, TraceFlags};

@@ -81,6 +81,7 @@ struct Shared {
     changed: tokio::sync::watch::Sender<u64>,
     faults: Mutex<VecDeque<Fault>>,
     requests: Mutex<Vec<String>>,
+    forbidden: Mutex<Option<String>>,
     tokens: Mutex<BTreeMap<String, Token>>,
     generation: AtomicU64,
     bookmarks_ms: AtomicU64,
@@ -108,6 +109,7 @@ impl Emulator {
             changed: tokio::sync::watch::Sender::new(0),
             faults: Mutex::default(),
             requests: Mutex::default(),
+            forbidden: Mutex::default(),
             tokens: Mutex::default(),
             generation: AtomicU64::new(0),
             bookmarks_ms: AtomicU64::new(60_000),
@@ -213,6 +215,11 @@ impl Emulator {
     /// Something that is to go wrong.
     pub fn fault(&self, fault: Fault) {
         lock(&self.shared.faults).push_back(fault);
+    }
+
+    /// Refuses whatever has this in its path (403), until something else is forbidden, or nothing.
+    pub fn forbid(&self, part: Option<&str>) {
+        *lock(&self.shared.forbidden) = part.map(str::to_owned);
     }
 
     /// Breaks all watches that there are.

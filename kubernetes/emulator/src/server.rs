@@ -60,6 +60,11 @@ async fn handle(
     if let Some(failure) = shared.fault() {
         return Err(failure);
     }
+    let forbidden = crate::lock(&shared.forbidden).clone();
+    if forbidden.is_some_and(|part| head.uri.path().contains(&part)) {
+        let message = format!("{} is forbidden", head.uri.path());
+        return Err(Failure::new(403, "Forbidden", message));
+    }
     let parts: Vec<&str> = head
         .uri
         .path()

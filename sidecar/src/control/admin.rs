@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -18,7 +19,15 @@ use outrigger_control::hub::Hub;
 use outrigger_inject::Counts;
 use serde_json::json;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
 use tracing::debug;
+
+/// Connections at a time; more wait. Who says nothing is let go of after hyper's time for a head.
+const MAX_CONNECTIONS: usize = 128;
+
+/// How long nobody is accepted when there are no descriptors.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// What there is to tell of.
 pub(super) struct Told {
@@ -31,14 +40,20 @@ pub(super) struct Told {
 
 /// Serves for ever.
 pub(super) async fn serve(listener: TcpListener, told: Arc<Told>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
+        // It is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let Ok((stream, _)) = listener.accept().await else {
             // No descriptors, for a moment.
-            tokio::task::yield_now().await;
+            sleep(PAUSE).await;
             continue;
         };
         let told = Arc::clone(&told);
         tokio::spawn(async move {
+            let _place = place;
             let service = service_fn(|request: Request<Incoming>| {
                 let answer = answer(&request, &told);
                 async move { Ok::<_, Infallible>(answer) }

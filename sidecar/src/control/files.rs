@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use outrigger_control::documents;
-use outrigger_core::config::{self, Finding, MeshConfig, Severity};
+use outrigger_control::world::mesh_in;
+use outrigger_core::config::{self, Finding, Severity};
 use outrigger_xds::Change;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, unbounded_channel};
@@ -136,7 +137,7 @@ impl Files {
         let loaded = config::load(&read, "default");
         print_findings(&found.findings);
         print_findings(&loaded.findings);
-        print_findings(&config::lint(&loaded.resources, &MeshConfig::default()));
+        print_findings(&config::lint(&loaded.resources, &mesh_in(&changes)));
         self.objects = 0;
         for change in changes {
             if let Change::All(_, objects) = &change {

@@ -89,7 +89,6 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
     let secure = secure::open(&args.secure, cluster.as_ref()).await?;
     let (plain, plain_addr) = bind(args.plain, "--plain")?;
     let (admin, admin_addr) = bind(args.admin, "--admin")?;
-    let (stop, stopped) = tokio::sync::watch::channel(false);
     let kinds: Vec<_> = KINDS.iter().collect();
     let world = Arc::clone(&hub);
     tokio::spawn(async move { world.serve(changes, &kinds).await });
@@ -112,15 +111,11 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
         let webhooks = args.cluster.webhook_configuration.clone();
         tokio::spawn(cluster.write(Arc::clone(&hub), secure.authority(), webhooks));
     }
-    let mut until = stopped.clone();
     let discovery = tonic::transport::Server::builder()
         .http2_keepalive_interval(Some(KEEP_ALIVE))
         .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
         .add_service(Discovery::new(Arc::clone(&server)))
-        .serve_with_incoming_shutdown(TcpListenerStream::new(plain), async move {
-            // Whoever could say so is gone: that is the end, too.
-            let _ = until.wait_for(|stopped| *stopped).await;
-        });
+        .serve_with_incoming(TcpListenerStream::new(plain));
     let discovery = tokio::spawn(discovery);
     info!(
         target: "main",
@@ -136,7 +131,6 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
         _ = interrupt.recv() => {}
     }
     info!(target: "main", "ending; clients go on by what they have, and look for another replica");
-    stop.send_replace(true);
     if let Some(watching) = watching {
         watching.abort();
     }

@@ -153,7 +153,7 @@ impl Secure {
             });
         }
         if let Some(addr) = args.webhooks {
-            let settings = Injection::new(args, self.authority.signer().roots())?;
+            let settings = Injection::new(args, Arc::clone(&self.authority))?;
             let listener = listen(addr).map_err(|error| {
                 (
                     BAD,
@@ -172,32 +172,33 @@ impl Secure {
     }
 }
 
-/// Settings of injection, read again when their file changes.
-struct Injection(Arc<Mutex<Arc<Settings>>>);
+/// Settings of injection, read again when their file changes, with the roots that the authority has when somebody asks.
+struct Injection {
+    settings: Arc<Mutex<Settings>>,
+    authority: Arc<Authority>,
+}
 
 type Asked = Arc<dyn Fn() -> Arc<Settings> + Send + Sync>;
 
 impl Injection {
-    fn new(args: &SecureArgs, roots: &str) -> Result<Self, (u8, String)> {
-        let roots = roots.to_owned();
+    fn new(args: &SecureArgs, authority: Arc<Authority>) -> Result<Self, (u8, String)> {
         let Some(path) = args.injection.clone() else {
-            let settings = Settings {
-                roots: Some(roots),
-                ..Settings::default()
-            };
-            return Ok(Self(Arc::new(Mutex::new(Arc::new(settings)))));
+            return Ok(Self {
+                settings: Arc::default(),
+                authority,
+            });
         };
-        let first = read(&path, &roots).map_err(|why| (BAD, why))?;
-        let kept = Arc::new(Mutex::new(Arc::new(first)));
-        let shared = Arc::clone(&kept);
+        let first = read(&path).map_err(|why| (BAD, why))?;
+        let settings = Arc::new(Mutex::new(first));
+        let shared = Arc::clone(&settings);
         tokio::spawn(async move {
             let mut told = String::new();
             loop {
                 tokio::time::sleep(INJECTION).await;
-                match read(&path, &roots) {
+                match read(&path) {
                     Ok(settings) => {
                         told.clear();
-                        *shared.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+                        *shared.lock().unwrap_or_else(PoisonError::into_inner) = settings;
                     }
                     Err(why) if why != told => {
                         warn!(target: "config", "{why}; kept what is in use");
@@ -207,19 +208,25 @@ impl Injection {
                 }
             }
         });
-        Ok(Self(kept))
+        Ok(Self {
+            settings,
+            authority,
+        })
     }
 
     fn asked(self) -> Asked {
-        Arc::new(move || Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner)))
+        Arc::new(move || {
+            let settings = self.settings.lock();
+            let mut settings = settings.unwrap_or_else(PoisonError::into_inner).clone();
+            let roots = || self.authority.signer().roots().to_owned();
+            settings.roots.get_or_insert_with(roots);
+            Arc::new(settings)
+        })
     }
 }
 
-fn read(path: &Path, roots: &str) -> Result<Settings, String> {
+fn read(path: &Path) -> Result<Settings, String> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    let mut settings =
-        Settings::read(&text).map_err(|why| format!("`{}`: {why}", path.display()))?;
-    settings.roots.get_or_insert_with(|| roots.to_owned());
-    Ok(settings)
+    Settings::read(&text).map_err(|why| format!("`{}`: {why}", path.display()))
 }

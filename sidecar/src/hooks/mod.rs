@@ -17,6 +17,19 @@ use ask::{Answer, ask};
 /// How often a sidecar is asked how far it is.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
+/// Which sidecar is meant.
+#[derive(Clone, Debug, Args)]
+struct OfSidecar {
+    /// Where the sidecar has its admin endpoints: an address, or `unix:PATH`
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "OUTRIGGER_ADMIN",
+        default_value = "127.0.0.1:15000"
+    )]
+    admin: AdminAddr,
+}
+
 const DRAIN_EXAMPLES: &str = "\
 Exit code 0: drained; 1: the time was up before; 2: no sidecar answered.
 
@@ -32,14 +45,8 @@ nobody; this ends when the last of those connections has ended. The application 
 #[derive(Clone, Debug, Args)]
 #[command(after_help = DRAIN_EXAMPLES)]
 pub(crate) struct DrainArgs {
-    /// Where the sidecar has its admin endpoints: an address, or `unix:PATH`
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "OUTRIGGER_ADMIN",
-        default_value = "127.0.0.1:15000"
-    )]
-    admin: AdminAddr,
+    #[command(flatten)]
+    of: OfSidecar,
 
     /// For how long it is waited for
     #[arg(long, value_name = "DURATION", default_value = "20s", value_parser = parse_some_time)]
@@ -57,14 +64,8 @@ Examples:
 #[derive(Clone, Debug, Args)]
 #[command(after_help = WAIT_EXAMPLES)]
 pub(crate) struct WaitArgs {
-    /// Where the sidecar has its admin endpoints: an address, or `unix:PATH`
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "OUTRIGGER_ADMIN",
-        default_value = "127.0.0.1:15000"
-    )]
-    admin: AdminAddr,
+    #[command(flatten)]
+    of: OfSidecar,
 
     /// For how long it is waited for
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_some_time)]
@@ -73,7 +74,8 @@ pub(crate) struct WaitArgs {
 
 /// Has a sidecar drain, and waits until it has.
 pub(crate) fn drain(args: &DrainArgs) -> ExitCode {
-    let DrainArgs { admin, timeout } = args;
+    let DrainArgs { of, timeout } = args;
+    let admin = &of.admin;
     let until = Instant::now() + *timeout;
     match ask(admin, "POST /drain_listeners?inboundonly&graceful") {
         Ok(Answer { status: 200, .. }) => {}
@@ -107,7 +109,8 @@ pub(crate) fn drain(args: &DrainArgs) -> ExitCode {
 
 /// Waits until a sidecar is ready.
 pub(crate) fn wait(args: &WaitArgs) -> ExitCode {
-    let WaitArgs { admin, timeout } = args;
+    let WaitArgs { of, timeout } = args;
+    let admin = &of.admin;
     let last = poll(Instant::now() + *timeout, || {
         match ask(admin, "GET /healthz/ready") {
             Ok(Answer { status: 200, .. }) => Ok(()),

@@ -102,6 +102,8 @@ pub(super) struct Sources {
     pub(super) identity: Option<Arc<identity::Shared>>,
     /// What an authority gives it, if one is asked.
     pub(super) given: Option<Held>,
+    /// What a control plane tells, if there is one.
+    pub(super) discovered: Option<Arc<super::discovery::Inbox>>,
     /// Whether the machine is full.
     pub(super) overload: Arc<super::overload::Shown>,
     /// From where on it is, in the order of resources.

@@ -17,7 +17,8 @@ use outrigger_core::config::{self, Finding, Resources, Severity};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_identity::Fault;
 use outrigger_recording::{self as recording, Frame, Recorder};
-use outrigger_xds::Key;
+use outrigger_xds::Kind;
+use tracing::error;
 
 use super::discovery::{Inbox, Refused};
 use super::gathered::Gathered;
@@ -228,11 +229,26 @@ impl Configuration {
             }
         };
         inbox.settle(&refused, &candidates);
-        let secures = |key: &Key| key.kind.group == "security.istio.io";
+        let strange: Vec<String> = candidates
+            .strange
+            .iter()
+            .map(|(_, why)| why.clone())
+            .collect();
+        let secures = |kind: &Kind| kind.group == "security.istio.io";
         match reading {
-            Reading::Good { .. } if is_first && refused.keys().any(secures) => {
-                Reading::Bad { findings: told }
+            Reading::Good { .. } if is_first && refused.keys().any(|key| secures(key.kind)) => {
+                return Reading::Bad { findings: told };
             }
+            Reading::Good { .. }
+                if is_first && candidates.strange.iter().any(|(kind, _)| secures(kind)) =>
+            {
+                return Reading::Unreadable { errors: strange };
+            }
+            _ => strange
+                .iter()
+                .for_each(|why| error!(target: "config", "{why}; refused")),
+        }
+        match reading {
             Reading::Good {
                 snapshot,
                 mut findings,

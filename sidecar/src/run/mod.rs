@@ -196,6 +196,10 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         Origin::Discovered(inbox) if !control.wait_for_first(&inbox) => return Ok(()),
         origin => origin,
     };
+    let discovered = match &origin {
+        Origin::Discovered(inbox) => Some(Arc::clone(inbox)),
+        Origin::Files(_) => None,
+    };
     let mut configuration = Configuration::new(args, origin, access_log, recorder.clone(), keeper);
     let reloads = Arc::new(Reloads::default());
     let snapshot = match configuration.read() {
@@ -291,6 +295,7 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         dns: names.as_ref().map(|names| Arc::clone(names.counts())),
         identity,
         given: held,
+        discovered,
         about: admin::About::new(args, runtime.name, admin.to_string()),
     };
     let open = admin::start(

@@ -111,7 +111,8 @@ fn read_roots(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 /// An error and what it came from. What TLS or the system said stands last.
-fn chain(error: &dyn std::error::Error) -> String {
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(inner) = source {

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::*;
-use crate::carried::pack;
+use crate::carried::{key_of, pack};
 use crate::messages::Resource;
 
 /// Whatever has come.
@@ -106,9 +106,12 @@ fn what_is_no_object_is_refused_and_the_rest_is_taken() {
         vec![nameless, pack(&object("shop/b", 1))],
         &[],
     ));
+    let strange: Vec<_> = client.strange().map(|(kind, _)| kind).collect();
+    assert_eq!(strange, [rule()]);
     let answers = client.settle(&BTreeMap::new(), NOW);
     let message = &answers[0].error_detail.as_ref().unwrap().message;
     assert!(message.contains("a/b/c"), "{message}");
+    assert_eq!(client.strange().count(), 0, "it was answered");
     assert_eq!(in_use(&client), used(&[("shop/b", "1")]));
 }
 

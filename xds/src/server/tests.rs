@@ -257,6 +257,13 @@ fn names_can_be_asked_for() {
     // Who wants all has had one of them.
     session.hear(ask(&["*"], &[]));
     assert_eq!(told(&mut session), ["ns/2"]);
+    let many: Vec<String> = (0..=MAX_NAMES).map(|at| format!("ns/{at}")).collect();
+    let many = DeltaDiscoveryRequest {
+        type_url: rules.type_url(),
+        resource_names_subscribe: many,
+        ..DeltaDiscoveryRequest::default()
+    };
+    assert_eq!(Session::default().hear(many), Heard::TooMany(rules));
     let other = DeltaDiscoveryRequest {
         type_url: "of/v1/Nobody".into(),
         ..DeltaDiscoveryRequest::default()

@@ -5,6 +5,7 @@
 
 mod balancing;
 mod clusters;
+mod control_plane;
 mod identity;
 mod listeners;
 mod ourselves;

@@ -92,8 +92,10 @@ impl Inbox {
             is_fresh: candidate.is_fresh,
             good: candidate.good.map(source),
         });
+        let strange = client.strange();
         Candidates {
             all: all.collect(),
+            strange: strange.map(|(kind, why)| (kind, why.to_owned())).collect(),
             at: client.now(),
         }
     }
@@ -101,7 +103,7 @@ impl Inbox {
     /// What has been judged is answered. What came meanwhile is judged later, and not answered with it.
     pub(super) fn settle(&self, refused: &Refused, judged: &Candidates) {
         let answers = self.client().settle(refused, judged.at);
-        let more = refused.len() as u64;
+        let more = (refused.len() + judged.strange.len()) as u64;
         self.counts.refused.fetch_add(more, Ordering::Relaxed);
         // Nobody listens when the program ends.
         let _ = self.answers.send(answers);
@@ -112,6 +114,8 @@ impl Inbox {
 #[derive(Debug)]
 pub(super) struct Candidates {
     all: Vec<One>,
+    /// What came and is no object at all.
+    pub(super) strange: Vec<(&'static Kind, String)>,
     at: client::Moment,
 }
 

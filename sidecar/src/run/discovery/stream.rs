@@ -74,7 +74,7 @@ impl Listening {
                 said = text;
             }
             failures = u32::saturating_add(failures, 1);
-            sleep(Backoff::ORDINARY.pause(failures, chance())).await;
+            sleep(Backoff::ORDINARY.pause(failures, outrigger_dns::random())).await;
         }
     }
 
@@ -130,14 +130,6 @@ impl Listening {
             }
         }
     }
-}
-
-/// A random number.
-fn chance() -> u64 {
-    let mut bytes = [0; 8];
-    // Where there is no chance, all come back at once.
-    let _ = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty());
-    u64::from_le_bytes(bytes)
 }
 
 fn words(status: &tonic::Status) -> String {

@@ -8,7 +8,7 @@ use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
 use outrigger_telemetry::metrics::{Collected, MirrorFates};
 
 use super::super::{Sources, connections};
-use super::identity;
+use super::{control_plane, identity};
 use crate::run::overload::resident_bytes;
 use crate::run::{events, resolve};
 
@@ -73,6 +73,7 @@ pub(super) fn add(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Co
         sheet.add(&OURS, stat, Value::Gauge(count as f64));
     }
     identity::add(sheet, of);
+    control_plane::add(sheet, of);
     add_process(sheet, of);
 }
 
