@@ -391,7 +391,7 @@ fn listener(stage: &Stage) -> String {
 fn memory_that_is_used_up_sheds_from_the_start() {
     for runtime in runtimes() {
         // More than a program of this size has; its marks are at a part of that which it always has.
-        let flags = ["--memory-limit", "4GiB", "--overload-memory", "1,1000"];
+        let flags = ["--memory-limit", "16GiB", "--overload-memory", "1,1000"];
         let stage = Stage::open("memory", runtime, &flags);
         let name = "overload.envoy.resource_monitors.cgroup_memory.pressure";
         stage.wait_for_stat(name, |percent| percent < 1);
