@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use outrigger_xds::Asked;
 use outrigger_xds::channel::{Address, OwnIdentity, Target};
 use outrigger_xds::messages::Node;
 use outrigger_xds::structs;
@@ -29,6 +30,17 @@ pub(crate) struct XdsArgs {
     )]
     pub(crate) xds: Option<String>,
 
+    /// What stands at --xds: it says what there is to ask for. `istiod` is Istio's own, by its `api` generator
+    #[arg(
+        long,
+        value_name = "KIND",
+        value_enum,
+        default_value = "control",
+        env = "OUTRIGGER_XDS_KIND",
+        requires = "xds"
+    )]
+    pub(crate) xds_kind: XdsKind,
+
     /// What this workload is called there [default: its host name]
     #[arg(long, value_name = "NAME", env = "POD_NAME", requires = "xds")]
     pub(crate) workload_name: Option<String>,
@@ -38,10 +50,21 @@ pub(crate) struct XdsArgs {
     pub(crate) workload_ip: Option<IpAddr>,
 }
 
+/// What a control plane is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum XdsKind {
+    /// `outrigger control`
+    #[default]
+    Control,
+    /// Istio's control plane
+    Istiod,
+}
+
 /// A control plane, and how we show it who we are.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     addr: String,
+    asked: Asked,
     target: Target,
     token: PathBuf,
 }
@@ -64,6 +87,10 @@ impl XdsArgs {
         target.identity = identity;
         Ok(Some(Server {
             addr: addr.clone(),
+            asked: match self.xds_kind {
+                XdsKind::Control => Asked::Control,
+                XdsKind::Istiod => Asked::Istiod,
+            },
             target,
             token: authority.token().to_owned(),
         }))
@@ -98,6 +125,11 @@ impl Server {
     /// For people.
     pub(crate) fn addr(&self) -> &str {
         &self.addr
+    }
+
+    /// What stands there.
+    pub(crate) const fn asked(&self) -> Asked {
+        self.asked
     }
 
     /// Connects.

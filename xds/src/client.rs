@@ -120,7 +120,9 @@ impl Client {
 
     /// Takes what a server says.
     pub fn take(&mut self, response: DeltaDiscoveryResponse) -> Taken {
+        // Of the very version that was asked for: the answer names what was asked and what came alike.
         let kind = Kind::of_type(&response.type_url);
+        let kind = kind.filter(|kind| kind.type_url() == response.type_url);
         let Some((kind, held)) = kind.and_then(|kind| Some((kind, self.kinds.get_mut(kind)?)))
         else {
             return Taken::Unasked;
@@ -210,7 +212,8 @@ impl Client {
     /// Whether a server has said of each kind what there is, so that nothing is missing for a first configuration.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.kinds.values().all(|held| held.is_answered)
+        let mut kinds = self.kinds.iter();
+        kinds.all(|(kind, held)| held.is_answered || !kind.is_awaited())
     }
 
     /// What is in use, by name: for tests and for people.

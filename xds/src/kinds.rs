@@ -20,8 +20,47 @@ pub struct Kind {
     pub namespaced: bool,
 }
 
-/// All of them, in the order in which they are read.
-pub const KINDS: &[Kind] = &numbered(ROWS);
+/// Those that `outrigger control` knows, in the order in which they are read.
+pub const KINDS: &[Kind] = ALL.split_at(OURS).0;
+
+/// All of them: ours, and behind them those that istiod alone tells of.
+const ALL: &[Kind] = &numbered(ROWS);
+
+/// How many of all our own control plane knows.
+const OURS: usize = 26;
+
+/// Who is asked for a configuration: what there is to ask for differs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asked {
+    /// `outrigger control`: everything as Kubernetes has it, see [`KINDS`].
+    #[default]
+    Control,
+    /// istiod's `api` generator: Istio's own kinds. What is in Kubernetes alone it tells of as ServiceEntries, and what its Gateway
+    /// API means as Gateways and VirtualServices.
+    Istiod,
+}
+
+/// Groups of which istiod tells.
+const OF_ISTIO: [&str; 3] = [
+    "networking.istio.io",
+    "security.istio.io",
+    "telemetry.istio.io",
+];
+
+impl Asked {
+    /// What is asked for there, in the order in which it is read.
+    #[must_use]
+    pub fn kinds(self) -> Vec<&'static Kind> {
+        match self {
+            Self::Control => KINDS.iter().collect(),
+            Self::Istiod => {
+                let all = ALL.iter();
+                all.filter(|kind| OF_ISTIO.contains(&kind.group) || kind.is_mesh_config())
+                    .collect()
+            }
+        }
+    }
+}
 
 const fn numbered<const N: usize>(mut rows: [Kind; N]) -> [Kind; N] {
     let mut at = 0;
@@ -61,7 +100,7 @@ impl Hash for Kind {
     }
 }
 
-const ROWS: [Kind; 26] = [
+const ROWS: [Kind; 29] = [
     cluster("", "v1", "Namespace", "namespaces"),
     cluster("", "v1", "Node", "nodes"),
     of("", "v1", "Service", "services"),
@@ -98,6 +137,14 @@ const ROWS: [Kind; 26] = [
     gateway_api("v1", "TLSRoute", "tlsroutes"),
     gateway_api("v1beta1", "ReferenceGrant", "referencegrants"),
     gateway_api("v1", "BackendTLSPolicy", "backendtlspolicies"),
+    of(
+        "networking.istio.io",
+        "v1beta1",
+        "ProxyConfig",
+        "proxyconfigs",
+    ),
+    networking("WorkloadGroup", "workloadgroups"),
+    cluster("", "v1alpha1", "MeshConfig", "meshconfigs"),
 ];
 
 impl Kind {
@@ -105,11 +152,11 @@ impl Kind {
     #[must_use]
     pub fn named(api_version: &str, kind: &str) -> Option<&'static Self> {
         let group = api_version.rsplit_once('/').map_or("", |(group, _)| group);
-        let mut kinds = KINDS.iter();
+        let mut kinds = ALL.iter();
         kinds.find(|known| known.group == group && known.kind == kind)
     }
 
-    /// By the name that discovery gives it, see [`Kind::type_url`].
+    /// By the name that discovery gives it, see [`Kind::type_url`]; also of another version.
     #[must_use]
     pub fn of_type(type_url: &str) -> Option<&'static Self> {
         let (api_version, kind) = type_url.rsplit_once('/')?;
@@ -126,6 +173,19 @@ impl Kind {
             self.group
         };
         format!("{group}/{}/{}", self.version, self.kind)
+    }
+
+    /// Whether it is istiod's for the settings of the mesh, of which there are one, without a name.
+    #[must_use]
+    pub fn is_mesh_config(&self) -> bool {
+        self.group.is_empty() && self.kind == "MeshConfig"
+    }
+
+    /// Whether a first configuration without it is none. What of these is not told changes nothing that a sidecar does, and a server that
+    /// does not know them need not answer.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        !matches!(self.kind, "ProxyConfig" | "WorkloadGroup")
     }
 
     /// As documents write it, such as `networking.istio.io/v1`, or `v1`.
@@ -185,10 +245,42 @@ mod tests {
 
     #[test]
     fn each_is_found_by_both_of_its_names() {
-        for kind in KINDS {
+        for kind in ALL {
             assert_eq!(Kind::named(&kind.api_version(), kind.kind), Some(kind));
             assert_eq!(Kind::of_type(&kind.type_url()), Some(kind));
         }
+    }
+
+    #[test]
+    fn who_is_asked_knows_what_is_asked_for() {
+        let urls = |asked: Asked| -> Vec<String> {
+            let kinds = asked.kinds().into_iter();
+            kinds.map(Kind::type_url).collect()
+        };
+        let (ours, istiods) = (urls(Asked::Control), urls(Asked::Istiod));
+        assert_eq!(ours.len(), OURS);
+        assert_eq!(ours.last().unwrap(), &ALL[OURS - 1].type_url());
+        let mut sorted = istiods;
+        sorted.sort();
+        assert_eq!(
+            sorted,
+            [
+                "core/v1alpha1/MeshConfig",
+                "networking.istio.io/v1/DestinationRule",
+                "networking.istio.io/v1/Gateway",
+                "networking.istio.io/v1/ServiceEntry",
+                "networking.istio.io/v1/Sidecar",
+                "networking.istio.io/v1/VirtualService",
+                "networking.istio.io/v1/WorkloadEntry",
+                "networking.istio.io/v1/WorkloadGroup",
+                "networking.istio.io/v1alpha3/EnvoyFilter",
+                "networking.istio.io/v1beta1/ProxyConfig",
+                "security.istio.io/v1/AuthorizationPolicy",
+                "security.istio.io/v1/PeerAuthentication",
+                "security.istio.io/v1/RequestAuthentication",
+                "telemetry.istio.io/v1/Telemetry",
+            ]
+        );
     }
 
     #[test]

@@ -19,5 +19,5 @@ pub mod server;
 pub mod service;
 pub mod structs;
 
-pub use kinds::{KINDS, Kind};
+pub use kinds::{Asked, KINDS, Kind};
 pub use object::{Change, Key, Object};

@@ -34,6 +34,8 @@ pub struct Session {
 /// A kind that a client wants.
 #[derive(Debug, Default)]
 struct Watch {
+    /// As it was asked for: a client may know another version of the kind by name.
+    type_url: String,
     wanted: Wanted,
     /// What it has: the server's own, so that each costs a pointer.
     has: HashSet<ByName>,
@@ -194,6 +196,7 @@ impl Session {
 
 impl Watch {
     fn begin(&mut self, request: &DeltaDiscoveryRequest) {
+        self.type_url.clone_from(&request.type_url);
         let names = &request.resource_names_subscribe;
         if !names.is_empty() && !names.iter().any(|name| name == "*") {
             self.wanted = Wanted::Named(names.iter().map(|name| name.as_str().into()).collect());
@@ -249,7 +252,7 @@ impl Watch {
             return None;
         }
         let mut response = DeltaDiscoveryResponse {
-            type_url: kind.type_url(),
+            type_url: self.type_url.clone(),
             ..DeltaDiscoveryResponse::default()
         };
         match std::mem::take(&mut self.stale) {

@@ -116,6 +116,16 @@ fn what_is_no_object_is_refused_and_the_rest_is_taken() {
 }
 
 #[test]
+fn what_changes_nothing_is_not_waited_for() {
+    let groups = Kind::named("networking.istio.io/v1", "WorkloadGroup").unwrap();
+    let mut client = Client::new(Node::default(), &[rule(), groups]);
+    assert_eq!(client.open().len(), 2, "asked for it is");
+    assert!(!client.is_complete());
+    client.take(response("1", Vec::new(), &[]));
+    assert!(client.is_complete());
+}
+
+#[test]
 fn the_same_again_is_no_news() {
     let mut client = client();
     let same = || vec![pack(&object("shop/a", 1))];
@@ -127,11 +137,14 @@ fn the_same_again_is_no_news() {
         1,
         "and still answered"
     );
-    let unasked = DeltaDiscoveryResponse {
-        type_url: "core/v1/Pod".into(),
-        ..DeltaDiscoveryResponse::default()
-    };
-    assert_eq!(client.take(unasked), Taken::Unasked);
+    // Also of a version that nobody asked for: an answer to it would name another.
+    for unasked in ["core/v1/Pod", "networking.istio.io/v1beta1/VirtualService"] {
+        let unasked = DeltaDiscoveryResponse {
+            type_url: unasked.into(),
+            ..DeltaDiscoveryResponse::default()
+        };
+        assert_eq!(client.take(unasked), Taken::Unasked);
+    }
 }
 
 #[test]

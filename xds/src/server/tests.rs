@@ -220,6 +220,23 @@ fn a_refusal_is_heard_once_and_nothing_is_sent_again() {
 }
 
 #[test]
+fn an_answer_is_of_the_version_that_was_asked_for() {
+    let mut session = Session::default();
+    let other = "networking.istio.io/v1alpha3/VirtualService";
+    let asked = DeltaDiscoveryRequest {
+        type_url: other.into(),
+        ..DeltaDiscoveryRequest::default()
+    };
+    session.hear(asked);
+    let responses = session.responses(&World::default(), "v");
+    let urls: Vec<_> = responses
+        .iter()
+        .map(|said| said.type_url.as_str())
+        .collect();
+    assert_eq!(urls, [other]);
+}
+
+#[test]
 fn names_can_be_asked_for() {
     let [rules, services] = kinds();
     let mut world = World::default();

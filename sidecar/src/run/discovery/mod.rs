@@ -14,7 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use outrigger_core::config::Finding;
 use outrigger_xds::client::{self, Taken};
 use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
-use outrigger_xds::{KINDS, Key, Kind, Object};
+use outrigger_xds::{Asked, Key, Kind, Object};
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::gathered::Gathered;
@@ -49,11 +49,14 @@ pub(crate) struct Counts {
 }
 
 impl Inbox {
-    /// An empty one, whose answers go there.
-    pub(super) fn new(node: Node, answers: UnboundedSender<Vec<DeltaDiscoveryRequest>>) -> Self {
-        let kinds: Vec<&'static Kind> = KINDS.iter().collect();
+    /// An empty one, that asks for what there is to ask for there, and whose answers go there.
+    pub(super) fn new(
+        node: Node,
+        asked: Asked,
+        answers: UnboundedSender<Vec<DeltaDiscoveryRequest>>,
+    ) -> Self {
         Self {
-            client: Mutex::new(client::Client::new(node, &kinds)),
+            client: Mutex::new(client::Client::new(node, &asked.kinds())),
             news: AtomicBool::new(false),
             answers,
             counts: Counts::default(),

@@ -30,7 +30,7 @@ pub(in crate::run) fn start(
     told: UnboundedSender<Command>,
 ) -> io::Result<Arc<Inbox>> {
     let (answers, answered) = unbounded_channel();
-    let inbox = Arc::new(Inbox::new(node, answers));
+    let inbox = Arc::new(Inbox::new(node, server.asked(), answers));
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let listening = Listening {
         server,
