@@ -3,13 +3,12 @@
 //! Reads what core's reader reads, and hands each document on as it is: whether it is any good is judged by `outrigger_core`.
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use outrigger_core::config::node::{Node, Scalar, Value};
 use outrigger_core::config::value::{Plain, resolve};
 use outrigger_core::config::{Finding, Report, Source, yaml};
-use outrigger_xds::{Change, KINDS, Key, Kind, Object};
+use outrigger_xds::{Change, KINDS, Key, Kind, Object, content_version};
 use serde_json::{Map, Number, Value as Json, json};
 
 /// The namespace of what names none.
@@ -68,18 +67,11 @@ fn gather(json: &Json, objects: &mut BTreeMap<Key, Object>) {
         json["metadata"]["namespace"] = json!(namespace);
     }
     let object = Object {
-        version: content_version(&json).into(),
+        version: content_version(&json),
         key: key.clone(),
         json,
     };
     objects.insert(key, object);
-}
-
-/// What a file has instead of a `resourceVersion`: the same on every replica that reads the same.
-fn content_version(json: &Json) -> String {
-    let mut hasher = DefaultHasher::new();
-    json.to_string().hash(&mut hasher);
-    format!("{:016x}", hasher.finish())
 }
 
 /// A document as Kubernetes would have it.

@@ -36,6 +36,10 @@ impl Stage {
     }
 }
 
+/// Authorities say that a certificate began before it was given, for whoever's clock is behind: Istio's does so by two minutes, as ours
+/// does. Of one that is good for minutes that is a large part of a life which it never had.
+const DATED_BACK: Duration = Duration::from_secs(120);
+
 /// What is left of a certificate at some time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Remaining {
@@ -55,6 +59,7 @@ impl Remaining {
             ..
         } = certificate;
         let life = not_after.duration_since(*not_before).unwrap_or_default();
+        let life = life.saturating_sub(DATED_BACK);
         let left = not_after.duration_since(now).unwrap_or_default();
         let stage = match left {
             Duration::ZERO => Stage::Over,
@@ -91,7 +96,7 @@ mod tests {
             subject: String::new(),
             serial: String::new(),
             not_before: begun,
-            not_after: begun + Duration::from_secs(100),
+            not_after: begun + DATED_BACK + Duration::from_secs(100),
         };
         for (after, stage, left) in [
             (0, Stage::Fresh, 100),
@@ -102,7 +107,7 @@ mod tests {
             (100, Stage::Over, 0),
             (999, Stage::Over, 0),
         ] {
-            let at = begun + Duration::from_secs(after);
+            let at = begun + DATED_BACK + Duration::from_secs(after);
             let remaining = Remaining::of(&certificate, at);
             let left = Duration::from_secs(left);
             assert_eq!(remaining, Remaining { left, stage }, "after {after} s");

@@ -11,6 +11,7 @@ use tracing_subscriber::filter::Targets;
 const LOGGERS: &[&str] = &[
     "access_log",
     "admin",
+    "authority",
     "cluster",
     "config",
     "discovery",
@@ -18,6 +19,7 @@ const LOGGERS: &[&str] = &[
     "drain",
     "identity",
     "jwks",
+    "kubernetes",
     "main",
     "overload",
     "runtime",
@@ -82,9 +84,16 @@ impl Levels {
             LevelFilter::TRACE => LevelFilter::TRACE,
             all => all.min(LevelFilter::WARN),
         };
+        let quiet = if others == LevelFilter::TRACE {
+            others
+        } else {
+            LevelFilter::OFF
+        };
         let of = |logger: &&'static str| (*logger, self.of(logger));
         Targets::new()
             .with_default(others)
+            // Says that a call failed, and of nothing which; who called says that, and why.
+            .with_target("kube_client", quiet)
             .with_targets(LOGGERS.iter().map(of))
     }
 

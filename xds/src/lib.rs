@@ -20,4 +20,4 @@ pub mod service;
 pub mod structs;
 
 pub use kinds::{Asked, KINDS, Kind};
-pub use object::{Change, Key, Object};
+pub use object::{Change, Key, Object, content_version};

@@ -1,5 +1,7 @@
 //! One object of the configuration, and what is told of it.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde_json::Value;
 
 use crate::kinds::Kind;
@@ -20,10 +22,19 @@ pub struct Key {
 pub struct Object {
     /// What it is called.
     pub key: Key,
-    /// `resourceVersion`, or what a source has instead: another one means that something else stands in it.
+    /// See [`content_version`]: another one means that something else stands in it.
     pub version: Box<str>,
     /// The whole of it, `apiVersion` and `kind` included.
     pub json: Value,
+}
+
+/// The version of what stands in an object: the same on every replica that reads the same, and after a change of what nobody
+/// reads, such as a status, which gives an object another `resourceVersion`.
+#[must_use]
+pub fn content_version(json: &Value) -> Box<str> {
+    let mut hasher = DefaultHasher::new();
+    json.hash(&mut hasher);
+    format!("{:016x}", hasher.finish()).into()
 }
 
 /// What a source tells.

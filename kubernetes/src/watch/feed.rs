@@ -4,11 +4,10 @@
 //! and where the cluster has forgotten that version (410) all are listed again.
 
 use std::collections::HashMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::time::Duration;
 
 use kube::Client;
-use outrigger_xds::{Change, Key, Kind, Object};
+use outrigger_xds::{Change, Key, Kind, Object, content_version};
 use serde_json::Value;
 use tokio::sync::mpsc::Sender;
 use tokio::time::{Instant, sleep, timeout};
@@ -35,8 +34,8 @@ pub(crate) struct Feed {
     pub(crate) timing: Timing,
     pub(crate) number: u64,
     pub(crate) tells: Sender<Told>,
-    /// What was told, by a hash of it.
-    known: HashMap<Key, u64>,
+    /// What was told, by its version.
+    known: HashMap<Key, Box<str>>,
     told_trouble: Option<(String, Instant)>,
     backoff: Backoff,
     /// Whether this cluster says how far a stream is: then silence is a loss.
@@ -265,8 +264,9 @@ impl Feed {
             }
             Some("ADDED" | "MODIFIED") => {
                 if let Some(object) = object(self.kind, place, json) {
-                    let hash = hash(&object.json);
-                    if self.known.insert(object.key.clone(), hash) != Some(hash) {
+                    let version = object.version.clone();
+                    let known = self.known.insert(object.key.clone(), version);
+                    if known.as_ref() != Some(&object.version) {
                         self.tell(Change::Is(object)).await?;
                     }
                 }
@@ -285,7 +285,7 @@ impl Feed {
         self.well();
         let known = objects
             .iter()
-            .map(|object| (object.key.clone(), hash(&object.json)));
+            .map(|object| (object.key.clone(), object.version.clone()));
         self.known = known.collect();
         self.tell(Change::All(self.kind, objects)).await
     }
@@ -330,14 +330,11 @@ fn object(kind: &'static Kind, place: &Place, mut json: Value) -> Option<Object>
         namespace: text(&meta["namespace"]).unwrap_or_default(),
         name: text(&meta["name"])?,
     };
-    let version = text(&meta["resourceVersion"]).unwrap_or_default();
     trim::name(&mut json, &place.api_version, kind.kind);
     trim::trim(kind.group, kind.kind, &mut json);
-    Some(Object { key, version, json })
-}
-
-fn hash(json: &Value) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    json.hash(&mut hasher);
-    hasher.finish()
+    Some(Object {
+        key,
+        version: content_version(&json),
+        json,
+    })
 }
