@@ -43,6 +43,10 @@ pub(crate) struct AdminArgs {
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = parse_size)]
     pub(crate) agent_scrape_bytes: u64,
 
+    /// Pages of the application that are asked for at a time, each in memory as a whole; who asks for one more gets ours alone
+    #[arg(long, value_name = "N", default_value = "2")]
+    pub(crate) agent_scrapes: NonZeroUsize,
+
     /// Connections to the admin endpoints at a time, and to each of the other addresses; one more takes the place of the one that has been idle longest
     #[arg(long, value_name = "N", default_value = "64")]
     pub(crate) admin_connections: NonZeroUsize,

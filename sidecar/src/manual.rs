@@ -80,7 +80,8 @@ pub(crate) fn man(args: &ManArgs, mut command: Command) -> ExitCode {
 /// Says what was built.
 pub(crate) fn version(args: VersionArgs) -> ExitCode {
     let version = env!("CARGO_PKG_VERSION");
-    let commit = option_env!("OUTRIGGER_COMMIT");
+    // Of the build's environment, or what its script found (`build/main.rs`).
+    let commit = option_env!("OUTRIGGER_COMMIT").filter(|commit| !commit.is_empty());
     let features: &[&str] = if cfg!(feature = "glommio") {
         &["glommio"]
     } else {

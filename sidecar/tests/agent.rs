@@ -10,6 +10,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use bytes::Bytes;
@@ -43,10 +44,10 @@ fn agent(proxy: &Proxy, line: &str) -> String {
 }
 
 /// An application that gives every request this answer, and tells the heads of requests.
-fn answering(answer: String) -> (SocketAddr, std::sync::mpsc::Receiver<String>) {
+fn answering(answer: String) -> (SocketAddr, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = listener.local_addr().unwrap();
-    let (tell, heads) = std::sync::mpsc::channel();
+    let (tell, heads) = channel();
     thread::spawn(move || {
         for stream in listener.incoming().map_while(Result::ok) {
             let _ = tell.send(answer_one(stream, &answer));
@@ -68,6 +69,10 @@ fn answer_one(stream: impl Read + Write, answer: &str) -> String {
 fn response(status: &str, body: &str) -> String {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{body}")
+}
+
+fn redirect(location: &str) -> String {
+    format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\nconnection: close\r\n\r\n")
 }
 
 /// A server of HTTPS whose certificate nobody knows.
@@ -152,15 +157,14 @@ fn nobody() -> u16 {
 #[test]
 fn probes_of_the_application_are_asked_as_they_were_written() {
     let (http, heads) = answering(response("418 I am a teapot", "no"));
-    let (redirects, _) =
-        answering("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:1/\r\n\r\n".into());
+    let (away, _) = answering(redirect("http://app.example/login"));
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let (well, ill) = (health_server(1), health_server(2));
     let mut probes = json!({
         "/app-health/app/livez": {"httpGet": {"path": "/up?x=1", "port": http.port(),
             "httpHeaders": [{"name": "Host", "value": "app.example"}, {"name": "x-probe", "value": "1"}]}},
         "/app-health/app/readyz": {"httpGet": {"path": "/", "port": https(response("200 OK", "")).port(), "scheme": "HTTPS"}},
-        "/app-health/app/startupz": {"httpGet": {"port": redirects.port()}},
+        "/app-health/app/startupz": {"httpGet": {"port": away.port()}},
         "/app-health/tcp/livez": {"tcpSocket": {"port": http.port()}},
         "/app-health/tcp/readyz": {"tcpSocket": {"port": nobody()}},
         "/app-health/slow/livez": {"httpGet": {"path": "/", "port": silent.local_addr().unwrap().port()}, "timeoutSeconds": 1},
@@ -182,7 +186,11 @@ fn probes_of_the_application_are_asked_as_they_were_written() {
     for (path, status, says) in [
         ("app/livez", " 418 ", "the application: 418"),
         ("app/readyz", " 200 ", "the application: 200"),
-        ("app/startupz", " 302 ", ""),
+        (
+            "app/startupz",
+            " 302 ",
+            "302 Found, to http://app.example/login, where no probe goes",
+        ),
         ("tcp/livez", " 200 ", ""),
         ("tcp/readyz", " 500 ", "cannot connect to 127.0.0.1:"),
         ("slow/livez", " 500 ", "no answer within 1 s"),
@@ -208,6 +216,56 @@ fn probes_of_the_application_are_asked_as_they_were_written() {
         assert!(head.contains(&format!("\r\n{field}\r\n")), "{head}");
     }
     assert!(agent(&proxy, "POST /app-health/app/livez").contains(" 405 "));
+}
+
+#[test]
+fn redirects_of_the_application_are_followed_as_the_kubelet_does() {
+    let (well, heads) = answering(response("200 OK", ""));
+    let secure = https(response("204 No Content", "")).port();
+    let (there, _) = answering(redirect(&format!("http://{well}/up?x=1")));
+    let (upgrade, _) = answering(redirect(&format!("https://127.0.0.1:{secure}/")));
+    let (round, rounds) = answering(redirect("again"));
+    let (nowhere, _) = answering(redirect(&format!("http://127.0.0.1:{}/", nobody())));
+    let probe = |port: u16| {
+        json!({"httpGet": {"path": "/a/b", "port": port,
+        "httpHeaders": [{"name": "host", "value": "app.example"}]}, "timeoutSeconds": 30})
+    };
+    let probes = json!({
+        "/app-health/there/livez": probe(there.port()),
+        "/app-health/secure/livez": probe(upgrade.port()),
+        "/app-health/round/livez": probe(round.port()),
+        "/app-health/nowhere/livez": probe(nowhere.port()),
+    });
+    let (_config, proxy) = start(
+        "agent-redirects",
+        &[],
+        &[("ISTIO_KUBE_APP_PROBERS", &probes.to_string())],
+    );
+    for (path, status, says) in [
+        ("there", " 200 ", "the application: 200 OK\n"),
+        ("secure", " 204 ", ""),
+        ("round", " 500 ", "stopped after 10 redirects"),
+        ("nowhere", " 500 ", "cannot connect to 127.0.0.1:"),
+    ] {
+        let answer = agent(&proxy, &format!("GET /app-health/{path}/livez"));
+        assert!(
+            answer.contains(status) && answer.contains(says),
+            "{path}: {answer}"
+        );
+    }
+    // A host that the redirect names goes before the probe's, one of a path alone does not.
+    let head = heads.recv_timeout(PATIENCE).unwrap();
+    assert!(head.starts_with("get /up?x=1 http/1.1\r\n"), "{head}");
+    assert!(head.contains(&format!("\r\nhost: {well}\r\n")), "{head}");
+    let asked: Vec<String> = (0..10)
+        .map(|_| rounds.recv_timeout(PATIENCE).unwrap())
+        .collect();
+    assert!(asked[0].starts_with("get /a/b http"), "{asked:?}");
+    for head in &asked[1..] {
+        assert!(head.starts_with("get /a/again http"), "{head}");
+        assert!(head.contains("\r\nhost: app.example\r\n"), "{head}");
+    }
+    assert!(rounds.try_recv().is_err(), "no more than ten are asked");
 }
 
 #[test]
@@ -259,8 +317,11 @@ fn who_is_elsewhere_ends_nothing() {
 
 /// A page of the agent that says this, in one piece.
 fn metrics(proxy: &Proxy) -> String {
-    let request = "GET /stats/prometheus HTTP/1.0\r\n\r\n";
-    ask(proxy.addr("agent"), request)
+    page(proxy.addr("agent"))
+}
+
+fn page(agent: SocketAddr) -> String {
+    ask(agent, "GET /stats/prometheus HTTP/1.0\r\n\r\n")
 }
 
 #[test]
@@ -335,6 +396,52 @@ fn an_application_that_tells_no_metrics_takes_nothing_from_ours() {
         let stats = proxy.page("/stats", "outrigger.agent_scrapes_failed: 1");
         assert!(stats.contains("outrigger.agent_scrapes: 1"), "{stats}");
     }
+}
+
+/// An application that takes requests and answers none until it is told to: then with its page.
+fn waiting(page: &'static str) -> (SocketAddr, Receiver<()>, Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let ((came, comes), (go, goes)) = (channel(), channel());
+    thread::spawn(move || {
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut head = [0; 4096];
+            let _ = stream.read(&mut head);
+            let _ = came.send(());
+            if goes.recv().is_err() {
+                return;
+            }
+            let _ = stream.write_all(response("200 OK", page).as_bytes());
+        }
+    });
+    (addr, comes, go)
+}
+
+#[test]
+fn so_many_pages_of_the_application_are_asked_for_at_a_time() {
+    let (app, comes, go) = waiting("orders_total 7\n");
+    let places = json!({"scrape": "true", "port": app.port().to_string()}).to_string();
+    let more = ["--agent-scrapes", "1", "--agent-scrape-time", "60s"];
+    let (_config, proxy) = start(
+        "agent-scrapes",
+        &more,
+        &[("ISTIO_PROMETHEUS_ANNOTATIONS", &places)],
+    );
+    thread::scope(|scope| {
+        let place = proxy.addr("agent");
+        let first = scope.spawn(move || page(place));
+        comes.recv_timeout(PATIENCE).unwrap();
+        let second = metrics(&proxy);
+        assert!(!second.contains("orders_total"), "{second}");
+        go.send(()).unwrap();
+        assert!(first.join().unwrap().contains("\norders_total 7\n"));
+    });
+    let told = proxy.wait_for("the application's metrics");
+    assert!(
+        told.contains("1 being asked for already (--agent-scrapes)"),
+        "{told}"
+    );
+    proxy.page("/stats", "outrigger.agent_scrapes_refused: 1");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod application;
 mod probes;
+mod redirects;
 mod scrape;
 
 use std::cell::Cell;
@@ -25,7 +26,7 @@ use crate::admin_args::AdminArgs;
 use crate::intercept::ModeArg;
 use crate::run::command::Command;
 use application::Application;
-use probes::Probes;
+use probes::{Answered, Probes};
 use scrape::{Limits, Scrape};
 
 /// What of the application can be asked for.
@@ -52,6 +53,7 @@ impl Beside {
         let limits = Limits {
             time: args.agent_scrape_time,
             bytes: usize::try_from(args.agent_scrape_bytes).unwrap_or(usize::MAX),
+            pages: args.agent_scrapes.get(),
         };
         let scrape = Scrape::read(said(scrape::VARIABLE).as_deref(), limits);
         Ok(Self {
@@ -91,7 +93,11 @@ impl Agent {
         } = &self.shared.sources.beside;
         match probes.ask(path, application, request.headers()).await {
             None => answer::text(StatusCode::NOT_FOUND, "no probe has this path\n"),
-            Some(Ok(status)) => answer::text(status, format!("the application: {status}\n")),
+            Some(Ok(Answered { status, away })) => {
+                let away = away.map(|to| format!(", to {to}, where no probe goes"));
+                let text = format!("the application: {status}{}\n", away.unwrap_or_default());
+                answer::text(status, text)
+            }
             Some(Err(why)) => {
                 debug!(target: "admin", "{path}: {why}");
                 answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{why}\n"))

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use tokio::time::timeout;
 
 use super::application::Application;
+use super::redirects::{Leads, MOST_REQUESTS, Target, leads};
 
 /// The variable that has them.
 pub(in crate::run) const VARIABLE: &str = "ISTIO_KUBE_APP_PROBERS";
@@ -56,6 +57,21 @@ enum Asks {
         port: u16,
         service: String,
     },
+}
+
+/// What an application answers to a probe.
+#[derive(Debug)]
+pub(super) struct Answered {
+    pub(super) status: StatusCode,
+    /// Where it sends who asks, if that is another host: the kubelet takes the status for well then, and warns.
+    pub(super) away: Option<String>,
+}
+
+impl Answered {
+    const WELL: Self = Self {
+        status: StatusCode::OK,
+        away: None,
+    };
 }
 
 #[derive(Deserialize)]
@@ -145,13 +161,13 @@ impl Probes {
         probes.collect::<Result<_, String>>().map(Self)
     }
 
-    /// Asks the application what a path stands for: its status, or why there is none. `None`: the path stands for nothing.
+    /// Asks the application what a path stands for: its answer, or why there is none. `None`: the path stands for nothing.
     pub(super) async fn ask(
         &self,
         path: &str,
         application: &Application,
         asked: &HeaderMap,
-    ) -> Option<Result<StatusCode, String>> {
+    ) -> Option<Result<Answered, String>> {
         let probe = self.0.get(path)?;
         let answered = timeout(probe.patience, probe.asks.ask(application, asked)).await;
         Some(answered.unwrap_or_else(|_| {
@@ -207,17 +223,13 @@ fn http_probe(get: HttpGet) -> Result<Asks, String> {
 }
 
 impl Asks {
-    async fn ask(
-        &self,
-        application: &Application,
-        asked: &HeaderMap,
-    ) -> Result<StatusCode, String> {
+    async fn ask(&self, application: &Application, asked: &HeaderMap) -> Result<Answered, String> {
         match self {
-            Self::Tcp { port } => application.connect(*port).await.map(|_| StatusCode::OK),
+            Self::Tcp { port } => application.connect(*port).await.map(|_| Answered::WELL),
             Self::Grpc { port, service } => {
                 let status = ask_health(application, *port, service).await?;
                 if status == SERVING {
-                    return Ok(StatusCode::OK);
+                    return Ok(Answered::WELL);
                 }
                 Err(format!(
                     "the service says {status} of grpc.health.v1, which is not SERVING"
@@ -229,37 +241,78 @@ impl Asks {
                 is_tls,
                 headers,
             } => {
-                let stream = match is_tls {
-                    true => application.connect_tls(*port).await?,
-                    false => Box::new(application.connect(*port).await?),
+                let first = Target {
+                    is_tls: *is_tls,
+                    port: *port,
+                    path: path.clone(),
+                    authority: None,
                 };
-                let (mut sender, connection) =
-                    http1::handshake(TokioIo::new(stream)).await.map_err(told)?;
-                let connection = tokio::spawn(connection);
-                let mut request = Request::get(&**path)
-                    .body(Empty::<Bytes>::new())
-                    .map_err(told)?;
-                *request.headers_mut() = fields(headers, asked, &application.authority(*port))?;
-                let answer = sender.send_request(request).await;
-                // What it says beside its status is nobody's business.
-                connection.abort();
-                Ok(answer.map_err(told)?.status())
+                ask_http(application, first, headers, asked).await
             }
         }
     }
 }
 
-/// What the probe says, with the kubelet's name for itself where it says none.
-fn fields(said: &HeaderMap, asked: &HeaderMap, authority: &str) -> Result<HeaderMap, String> {
-    let mut fields = said.clone();
-    if !fields.contains_key(HOST) {
-        fields.insert(HOST, HeaderValue::try_from(authority).map_err(told)?);
+/// Asks for a target, and for what redirects of the same host lead to.
+async fn ask_http(
+    application: &Application,
+    first: Target,
+    said: &HeaderMap,
+    asked: &HeaderMap,
+) -> Result<Answered, String> {
+    let host = application.host();
+    let mut target = first;
+    for _ in 0..MOST_REQUESTS {
+        let (status, fields) = get(application, &target, fields(said, asked)).await?;
+        let away = match leads(status, &fields, &target, &host)? {
+            Leads::To(next) => {
+                target = next;
+                continue;
+            }
+            Leads::Away(location) => Some(location),
+            Leads::Nowhere => None,
+        };
+        return Ok(Answered { status, away });
     }
+    Err(format!("stopped after {MOST_REQUESTS} redirects"))
+}
+
+/// The head of the answer to one request.
+async fn get(
+    application: &Application,
+    target: &Target,
+    mut fields: HeaderMap,
+) -> Result<(StatusCode, HeaderMap), String> {
+    let stream = match target.is_tls {
+        true => application.connect_tls(target.port).await?,
+        false => Box::new(application.connect(target.port).await?),
+    };
+    // A redirect that names the host goes before what the probe calls it.
+    if target.authority.is_some() || !fields.contains_key(HOST) {
+        let named = target.authority.clone();
+        let named = named.unwrap_or_else(|| application.authority(target.port));
+        fields.insert(HOST, HeaderValue::try_from(named).map_err(told)?);
+    }
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(told)?;
+    let connection = tokio::spawn(connection);
+    let request = Request::get(&*target.path).body(Empty::<Bytes>::new());
+    let mut request = request.map_err(told)?;
+    *request.headers_mut() = fields;
+    let answer = sender.send_request(request).await;
+    // What it says beside its head is nobody's business.
+    connection.abort();
+    let (head, _) = answer.map_err(told)?.into_parts();
+    Ok((head.status, head.headers))
+}
+
+/// What the probe says, with the kubelet's name for itself where it says none.
+fn fields(said: &HeaderMap, asked: &HeaderMap) -> HeaderMap {
+    let mut fields = said.clone();
     if let (false, Some(agent)) = (fields.contains_key(USER_AGENT), asked.get(USER_AGENT)) {
         fields.insert(USER_AGENT, agent.clone());
     }
     fields.insert(CONNECTION, HeaderValue::from_static("close"));
-    Ok(fields)
+    fields
 }
 
 /// Asks by grpc.health.v1, in clear text as the kubelet does.
@@ -353,7 +406,7 @@ mod tests {
             (&**path, &headers[HOST]),
             ("/up", &"a.example".parse::<HeaderValue>().unwrap())
         );
-        let fields = fields(headers, &HeaderMap::new(), "127.0.0.1:8080").unwrap();
+        let fields = fields(headers, &HeaderMap::new());
         assert_eq!(fields[HOST], "a.example");
         assert!(matches!(
             probes["/app-health/a/readyz"].asks,

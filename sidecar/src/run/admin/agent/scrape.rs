@@ -25,9 +25,6 @@ use super::application::Application;
 /// The variable that says where they are.
 pub(in crate::run) const VARIABLE: &str = "ISTIO_PROMETHEUS_ANNOTATIONS";
 
-/// Pages of the application that are in memory at a time; who asks for one more gets ours alone.
-const AT_A_TIME: usize = 2;
-
 /// What may be asked of an application, and what came of it.
 #[derive(Debug)]
 pub(in crate::run) struct Scrape {
@@ -36,6 +33,8 @@ pub(in crate::run) struct Scrape {
     permits: Semaphore,
     total: AtomicU64,
     failed: AtomicU64,
+    /// Because others were being asked for.
+    refused: AtomicU64,
     /// The last one did, and that was told.
     is_failing: AtomicBool,
 }
@@ -47,6 +46,8 @@ pub(in crate::run) struct Limits {
     pub(in crate::run) time: Duration,
     /// A longer page is not passed on.
     pub(in crate::run) bytes: usize,
+    /// Such pages in memory at a time; who asks for one more gets ours alone.
+    pub(in crate::run) pages: usize,
 }
 
 /// Where an application tells its metrics.
@@ -76,27 +77,35 @@ impl Scrape {
         Ok(Self {
             place: text.map(place).transpose()?.flatten(),
             limits,
-            permits: Semaphore::new(AT_A_TIME),
+            permits: Semaphore::new(limits.pages),
             total: AtomicU64::new(0),
             failed: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
             is_failing: AtomicBool::new(false),
         })
     }
 
-    /// How often an application was asked, and how often that came to nothing.
-    pub(in crate::run) fn counted(&self) -> (u64, u64) {
+    /// How often an application was to be asked, how often that came to nothing, and how often because too many others asked.
+    pub(in crate::run) fn counted(&self) -> (u64, u64, u64) {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (count(&self.total), count(&self.failed))
+        (
+            count(&self.total),
+            count(&self.failed),
+            count(&self.refused),
+        )
     }
 
     /// What the application tells; nothing where there is none that does, or it fails, which is told and counted.
     pub(super) async fn ask(&self, application: &Application) -> Option<Theirs> {
         let place = self.place.as_ref()?;
         self.total.fetch_add(1, Ordering::Relaxed);
-        let Limits { time, bytes } = self.limits;
+        let Limits { time, bytes, pages } = self.limits;
         let asked = async {
             let Ok(_permit) = self.permits.try_acquire() else {
-                return Err(format!("{AT_A_TIME} pages are being asked for already"));
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                return Err(format!(
+                    "with {pages} being asked for already (--agent-scrapes)"
+                ));
             };
             let answered = timeout(time, get(application, place, bytes)).await;
             let seconds = time.as_secs_f64();

@@ -229,6 +229,12 @@ fn add_dropped(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Colle
             of.beside.scrape.counted().1,
         ),
         (
+            "agent_scrapes_refused",
+            "agent_scrapes_refused_total",
+            "Of these, times that it was not asked, because of --agent-scrapes",
+            of.beside.scrape.counted().2,
+        ),
+        (
             "takeovers_failed",
             "takeovers_failed_total",
             "Processes that came to take over from this one and did not",
