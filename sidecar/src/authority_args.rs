@@ -18,8 +18,8 @@ const CA_ADDR: &str = "CA_ADDR";
 #[command(next_help_heading = "Identity")]
 pub(crate) struct AuthorityArgs {
     /// The authority to ask for this workload's certificate, `HOST:PORT` of `outrigger control` or of istiod; also CA_ADDR, where
-    /// no files are given. The key is made here and stays in memory, the certificate is renewed at half of its life, and nothing
-    /// listens before there is one. `http://` before it is clear text, which goes to this machine alone
+    /// no files are given. The key is made here and stays in memory, the certificate is renewed at half of its life, and no
+    /// traffic is taken before there is one. `http://` before it is clear text, which goes to this machine alone
     #[arg(
         long,
         value_name = "ADDR",

@@ -19,7 +19,7 @@ use crate::authority_args::AuthorityArgs;
 pub(crate) struct XdsArgs {
     /// The control plane to learn rules and endpoints from, instead of files: `HOST:PORT` of `outrigger control`, over TLS, believed by
     /// --ca-roots, and told who we are by --token or by the certificate that is in use; with `http://` before it in clear text, which
-    /// goes to this machine alone. Nothing listens before a first configuration has come; without the control plane, what came
+    /// goes to this machine alone. No traffic is taken before a first configuration has come; without the control plane, what came
     /// last stays in use
     #[arg(
         long,

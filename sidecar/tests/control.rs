@@ -125,7 +125,7 @@ fn without_a_control_plane_what_came_last_stays() {
 }
 
 #[test]
-fn nothing_listens_before_a_first_configuration() {
+fn no_traffic_is_taken_before_a_first_configuration() {
     // Whoever comes is never answered.
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut child = command(nobody.local_addr().unwrap(), "one", &[])
@@ -133,7 +133,7 @@ fn nothing_listens_before_a_first_configuration() {
         .spawn()
         .unwrap();
     let told = Told::by(child.stderr.take().unwrap());
-    let lines = told.until("there is no first configuration yet");
+    let lines = told.until("waiting for a first configuration");
     assert!(
         !lines.iter().any(|line| line.contains("outbound")),
         "{lines:?}"

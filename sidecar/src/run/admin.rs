@@ -11,6 +11,7 @@ mod certs;
 mod clusters;
 mod config_dump;
 mod connections;
+mod door;
 mod dumps;
 mod explained;
 mod listen;
@@ -41,15 +42,14 @@ use outrigger_telemetry::Telemetry;
 use outrigger_telemetry::exposition::Form;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::Semaphore;
-use tokio::sync::mpsc::UnboundedSender;
 use tokio::time::Instant;
 use tracing::error;
 
 pub(super) use about::About;
 pub(super) use agent::Beside;
+pub(super) use door::Door;
 pub(super) use listen::{Listener, bind, bind_tcp};
 
-use super::command::Command;
 use super::identity;
 use super::inbound_end::{self, DrainTimes};
 use super::listeners;
@@ -79,13 +79,17 @@ impl Open {
             end.come().await;
         }
     }
+
+    /// The same on a thread that waits for nothing else.
+    pub(super) fn close_now(self) {
+        self.ends.into_iter().for_each(End::come_now);
+    }
 }
 
 /// What is asked about, and what asks for things to be done.
 pub(super) struct Sources {
     pub(super) handle: Handle,
     pub(super) telemetry: Telemetry,
-    pub(super) commands: UnboundedSender<Command>,
     pub(super) reloads: Arc<Reloads>,
     /// What has become of listeners that come and go.
     pub(super) listeners: Arc<listeners::Counts>,
@@ -93,7 +97,7 @@ pub(super) struct Sources {
     pub(super) takeovers: Arc<successors::Counts>,
     pub(super) about: About,
     /// The application, as far as others ask us about it.
-    pub(super) beside: Beside,
+    pub(super) beside: Arc<Beside>,
     /// What is counted of applications that ask for names, if any may.
     pub(super) dns: Option<Arc<outrigger_dns::Counts>>,
     /// What is counted of names that clients give.
@@ -144,7 +148,8 @@ pub(super) fn start(
     mut listener: Listener,
     others: Vec<(Others, Listener)>,
     args: &AdminArgs,
-    sources: Sources,
+    beside: Arc<Beside>,
+    door: Arc<Door>,
 ) -> io::Result<Open> {
     listener.own()?;
     let limits = Limits {
@@ -152,13 +157,6 @@ pub(super) fn start(
         head_time: args.admin_head_timeout,
         connection_time: args.admin_connection_time,
     };
-    let counts = Arc::<Counts>::default();
-    let shared = Arc::new(Shared {
-        sources,
-        dumps: Dumps::default(),
-        thoughts: Arc::new(Semaphore::new(THOUGHTS)),
-        counts: Arc::clone(&counts),
-    });
     let (end, until) = connections::end();
     let mut ends = vec![end];
     let others: Vec<_> = others
@@ -176,11 +174,14 @@ pub(super) fn start(
         let served = runtime.and_then(|runtime| {
             runtime.block_on(async {
                 for (who, listener, until) in others {
-                    let (accepting, shared) = (Accepting::new(listener)?, Arc::clone(&shared));
-                    tokio::task::spawn_local(serve_others(who, accepting, limits, shared, until));
+                    let accepting = Accepting::new(listener)?;
+                    let (beside, door) = (Arc::clone(&beside), Arc::clone(&door));
+                    let asked = serve_others(who, accepting, limits, (beside, door), until);
+                    tokio::task::spawn_local(asked);
                 }
+                let counts = Arc::clone(&door.counts);
                 let answers = |_| Admin {
-                    shared: Arc::clone(&shared),
+                    door: Arc::clone(&door),
                     must_quit: Cell::new(false),
                 };
                 let accepting = Accepting::new(listener)?;
@@ -199,27 +200,27 @@ async fn serve_others(
     who: Others,
     accepting: Accepting,
     limits: Limits,
-    shared: Arc<Shared>,
+    (beside, door): (Arc<Beside>, Arc<Door>),
     until: Until,
 ) {
-    let counts = Arc::clone(&shared.counts);
+    let counts = Arc::clone(&door.counts);
     match who {
         Others::Health => {
-            let answers = |_| Health(Arc::clone(&shared));
+            let answers = |_| Health(Arc::clone(&door));
             connections::serve(accepting, limits, counts, until, answers).await;
         }
         Others::Agent => {
-            let answers = |peer| Agent::new(Arc::clone(&shared), peer);
+            let answers = |peer| Agent::new(Arc::clone(&beside), Arc::clone(&door), peer);
             connections::serve(accepting, limits, counts, until, answers).await;
         }
         Others::Prometheus => {
-            let answers = |_| agent::Metrics(Arc::clone(&shared));
+            let answers = |_| agent::Metrics(Arc::clone(&door));
             connections::serve(accepting, limits, counts, until, answers).await;
         }
     }
 }
 
-/// What all connections answer from.
+/// What all connections answer from once everything is there.
 struct Shared {
     sources: Sources,
     dumps: Dumps,
@@ -230,7 +231,7 @@ struct Shared {
 
 /// Who answers on one connection.
 struct Admin {
-    shared: Arc<Shared>,
+    door: Arc<Door>,
     /// Somebody on this connection asked us to end.
     must_quit: Cell<bool>,
 }
@@ -264,7 +265,7 @@ impl Answers for Admin {
     /// Whoever asked us to end gets an answer first.
     fn ended(&self) {
         if self.must_quit.get() {
-            let _ = self.shared.sources.commands.send(Command::Quit);
+            self.door.quit();
         }
     }
 }
@@ -272,16 +273,19 @@ impl Answers for Admin {
 impl Admin {
     /// The answer, or what is wrong with the parameters.
     async fn ask(&self, route: &Route, query: &str, headers: &HeaderMap) -> Result<Answer, String> {
+        let parameters = match route.parameters {
+            Taken::These(known) => Parameters::read(route.path, query, known)?,
+            Taken::AsItSays => Parameters::default(),
+        };
+        let Some(shared) = self.door.begun() else {
+            return self.door.early(route, query, &parameters, &self.must_quit);
+        };
         let Shared {
             sources,
             dumps,
             counts,
             ..
-        } = &*self.shared;
-        let parameters = match route.parameters {
-            Taken::These(known) => Parameters::read(route.path, query, known)?,
-            Taken::AsItSays => Parameters::default(),
-        };
+        } = &**shared;
         let handle = &sources.handle;
         let is_json = || Ok::<_, String>(parameters.one_of("format", &["text", "json"])? == "json");
         Ok(match route.endpoint {
@@ -290,18 +294,17 @@ impl Admin {
                 answer::html(page, &policy)
             }
             Endpoint::PageData => {
-                let shared = Arc::clone(&self.shared);
                 let looks = page::data::Looks::new(&parameters)?;
-                let make = move || page::data::json(&shared.sources, &looks);
-                self.thinking(Kind::Json, make).await
+                let all = Arc::clone(shared);
+                let make = move || page::data::json(&all.sources, &looks);
+                shared.thinking(Kind::Json, make).await
             }
             Endpoint::Help => answer::text(StatusCode::OK, routes::help()),
             Endpoint::Ready => ready(handle),
             Endpoint::ServerInfo => answer::json(about::server_info(&sources.about, handle)),
-            Endpoint::Listeners if is_json()? => answer::json(about::listeners_json(
-                handle,
-                &self.shared.sources.listeners,
-            )),
+            Endpoint::Listeners if is_json()? => {
+                answer::json(about::listeners_json(handle, &sources.listeners))
+            }
             Endpoint::Listeners => answer::text(StatusCode::OK, about::listeners(handle)),
             Endpoint::Clusters => {
                 let (snapshot, now) = (handle.snapshot(), handle.now());
@@ -338,13 +341,13 @@ impl Admin {
                 let form = stats::prometheus_form(headers);
                 stats::answer(sources, counts, &parameters, form)?
             }
-            Endpoint::Requests => self.requests(query).await?,
-            Endpoint::Explain => self.explain(query).await?,
+            Endpoint::Requests => shared.requests(query).await?,
+            Endpoint::Explain => shared.explain(query).await?,
             Endpoint::Logging => answer::text(StatusCode::OK, logging::answer(query)?),
             Endpoint::DrainListeners => {
                 let is_inbound = parameters.flag("inboundonly")?;
                 let is_graceful = parameters.flag("graceful")?;
-                self.drain_listeners(is_inbound, is_graceful)
+                shared.drain_listeners(is_inbound, is_graceful)
             }
             Endpoint::Drained => drained(handle),
             Endpoint::QuitQuitQuit => {
@@ -353,10 +356,12 @@ impl Admin {
             }
         })
     }
+}
 
+impl Shared {
     async fn requests(&self, query: &str) -> Result<Answer, String> {
         let asked = requests::Asked::new(query)?;
-        let sources = &self.shared.sources;
+        let sources = &self.sources;
         let Some(recent) = sources.telemetry.recent() else {
             let text = "no requests are kept (--recent-requests 0)\n";
             return Ok(answer::text(StatusCode::NOT_FOUND, text));
@@ -368,7 +373,7 @@ impl Admin {
 
     async fn explain(&self, query: &str) -> Result<Answer, String> {
         let asked = explained::Asked::new(query)?;
-        let sources = &self.shared.sources;
+        let sources = &self.sources;
         let (handle, snapshot) = (&sources.handle, sources.handle.snapshot());
         let circumstances = asked.circumstances(handle, &snapshot, sources.settings)?;
         let kind = Kind::new(asked.is_json);
@@ -378,7 +383,7 @@ impl Admin {
 
     /// Answers with a text that takes a while to be made, away from the thread that answers `/ready`.
     async fn thinking(&self, kind: Kind, make: impl FnOnce() -> String + Send + 'static) -> Answer {
-        let Ok(place) = self.shared.thoughts.clone().try_acquire_owned() else {
+        let Ok(place) = self.thoughts.clone().try_acquire_owned() else {
             let text = format!("{THOUGHTS} such questions are being answered; try again later\n");
             return answer::text(StatusCode::SERVICE_UNAVAILABLE, text);
         };
@@ -398,7 +403,7 @@ impl Admin {
     }
 
     fn drain_listeners(&self, is_inbound: bool, is_graceful: bool) -> Answer {
-        let Sources { handle, times, .. } = &self.shared.sources;
+        let Sources { handle, times, .. } = &self.sources;
         let direction = if is_inbound {
             Direction::Inbound
         } else {
@@ -421,13 +426,13 @@ impl Admin {
 }
 
 /// Who answers where only our health is asked for: whoever may connect may know it, under whatever name he found us.
-struct Health(Arc<Shared>);
+struct Health(Arc<Door>);
 
 impl Answers for Health {
     async fn answer(&self, request: &Request<Incoming>) -> Answer {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
         match request.uri().path() {
-            "/healthz/ready" if is_read => ready(&self.0.sources.handle),
+            "/healthz/ready" if is_read => self.0.ready(),
             "/healthz/ready" => answer::not_allowed(Access::Read.methods()),
             _ => answer::text(StatusCode::NOT_FOUND, "there is only /healthz/ready\n"),
         }

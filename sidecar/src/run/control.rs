@@ -7,18 +7,17 @@ use std::time::Duration;
 use outrigger_core::compile::Answers;
 use outrigger_core::config::{Finding, Severity};
 use outrigger_core::snapshot::Snapshot;
-use outrigger_identity::csr::Held;
 use outrigger_runtime::Handle;
 use outrigger_telemetry::Telemetry;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, sleep_until};
 use tracing::{debug, error, warn};
 
+use super::awaited::Awaited;
 use super::changes;
 use super::command::Command;
 use super::configuration::{self, Configuration, Reading};
-use super::discovery::{Inbox, TELL_EVERY};
 use super::drain::{Ending, drain};
 use super::incidents::{self, Incidents, LOOK_EVERY};
 use super::jwks::KeyFetcher;
@@ -43,8 +42,11 @@ const MERGE_ANSWERS: Duration = Duration::from_millis(100);
 /// Files are compared with what was read this often, in case nobody told of a change.
 const POLL: Duration = Duration::from_secs(10);
 
-/// How often a first configuration is looked for.
+/// How often it is looked whether something that a start waits for has come.
 const LOOK_FOR_FIRST: Duration = Duration::from_millis(20);
+
+/// How often it is told that it has not.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// What came of waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,61 +59,72 @@ pub(super) enum Came {
     End,
 }
 
-/// Receives signals from the moment it exists.
+/// Receives signals and commands from the moment it exists.
 pub(super) struct Control {
     runtime: Runtime,
     signals: Signals,
+    commands: UnboundedReceiver<Command>,
 }
 
 impl Control {
-    /// From now on no signal ends the program by itself.
+    /// From now on no signal ends the program by itself. Commands come by way of the other value.
     ///
     /// # Errors
     /// Signals cannot be received.
-    pub(super) fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<(Self, UnboundedSender<Command>)> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let signals = runtime.block_on(async { Signals::new() })?;
-        Ok(Self { runtime, signals })
+        let (sender, commands) = unbounded_channel();
+        let control = Self {
+            runtime,
+            signals,
+            commands,
+        };
+        Ok((control, sender))
     }
 
-    /// Waits until a control plane has said what there is. `false`: somebody wants us to end. Nothing listens meanwhile: what
-    /// would be let through by no rules at all is not.
-    pub(super) fn wait_for_first(&mut self, inbox: &Inbox) -> bool {
-        let Self { runtime, signals } = self;
-        runtime.block_on(async {
+    /// Waits until a first one of something is here, for so long if that is said. Nobody is let through meanwhile: what would be by no
+    /// rules at all is not.
+    pub(super) fn wait_for(
+        &mut self,
+        awaited: &Awaited,
+        is_here: impl Fn() -> bool,
+        limit: Option<Duration>,
+    ) -> Came {
+        let Self {
+            runtime,
+            signals,
+            commands,
+        } = self;
+        let came = runtime.block_on(async {
             let mut tell = interval_at(Instant::now() + TELL_EVERY, TELL_EVERY);
             let mut look = interval_at(Instant::now(), LOOK_FOR_FIRST);
-            loop {
-                tokio::select! {
-                    _ = look.tick() => if inbox.has_news() {
-                        return true;
-                    },
-                    _ = tell.tick() => warn!(target: "discovery", "there is no first configuration yet, and nothing listens"),
-                    _ = signals.end() => return false,
+            let mut extend = interval_at(Instant::now(), supervisor::EXTEND_EVERY);
+            let late = async {
+                match limit {
+                    Some(limit) => sleep(limit).await,
+                    None => std::future::pending().await,
                 }
-            }
-        })
-    }
-
-    /// Waits until an authority has given an identity, for so long.
-    pub(super) fn wait_for_identity(&mut self, held: &Held, limit: Duration) -> Came {
-        let Self { runtime, signals } = self;
-        runtime.block_on(async {
-            let mut tell = interval_at(Instant::now() + TELL_EVERY, TELL_EVERY);
-            let mut look = interval_at(Instant::now(), LOOK_FOR_FIRST);
-            let late = sleep(limit);
-            tokio::pin!(late);
+            };
+            let ended = ended(signals, commands);
+            tokio::pin!(late, ended);
             loop {
                 tokio::select! {
-                    _ = look.tick() => if held.is_here() {
+                    biased;
+                    () = &mut ended => return Came::End,
+                    _ = look.tick() => if is_here() {
                         return Came::Here;
                     },
                     () = &mut late => return Came::Late,
-                    _ = tell.tick() => warn!(target: "identity", "there is no first certificate yet, and nothing listens"),
-                    _ = signals.end() => return Came::End,
+                    _ = tell.tick() => warn!(target: "main", "still waiting for {}; no traffic is taken", awaited.words()),
+                    _ = extend.tick() => supervisor::waiting(&awaited.words()),
                 }
             }
-        })
+        });
+        if came == Came::End {
+            supervisor::stopping();
+        }
+        came
     }
 
     /// Asks for the names of the configuration, and waits a while for the first answers. `false`: somebody wants us to end.
@@ -120,12 +133,16 @@ impl Control {
         configuration: &Configuration,
         resolver: &mut Resolver,
     ) -> bool {
-        let Self { runtime, signals } = self;
+        let Self {
+            runtime,
+            signals,
+            commands,
+        } = self;
         runtime.block_on(async {
             resolver.watch(configuration.names());
             tokio::select! {
                 () = resolver.first_answers() => true,
-                _ = signals.end() => false,
+                () = ended(signals, commands) => false,
             }
         })
     }
@@ -137,9 +154,11 @@ impl Control {
         files: Files,
         resolver: Resolver,
         keys: KeyFetcher,
-        (hears, commands): (UnboundedSender<Command>, UnboundedReceiver<Command>),
+        hears: UnboundedSender<Command>,
         reloads: Arc<Reloads>,
     ) {
+        // What was changed since it was read will be told again.
+        let commands = self.commands;
         let mut reloader = Reloader {
             handle: ending.running.handle().clone(),
             files,
@@ -165,6 +184,22 @@ impl Control {
             drain(ending, reason, &mut self.signals).await;
         };
         self.runtime.block_on(supervisor::watched(served));
+    }
+}
+
+/// Returns when somebody wants us to end before anything is served. What has changed meanwhile is read afterwards anyway.
+async fn ended(signals: &mut Signals, commands: &mut UnboundedReceiver<Command>) {
+    let asked = async {
+        loop {
+            match commands.recv().await {
+                Some(Command::FilesChanged) => {}
+                Some(Command::Quit | Command::TakenOver(_)) | None => return,
+            }
+        }
+    };
+    tokio::select! {
+        _ = signals.end() => {}
+        () = asked => {}
     }
 }
 

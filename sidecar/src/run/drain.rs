@@ -20,7 +20,8 @@ use super::{events, last_words, supervisor};
 /// What will end, and how.
 pub(super) struct Ending {
     pub(super) running: Running,
-    pub(super) admin: Open,
+    /// Where it is asked for; the admin endpoints listen until outbound listeners stop.
+    pub(super) admin: Option<Open>,
     /// Applications that ask for names are answered until the end.
     pub(super) names: Option<Proxy>,
     pub(super) times: DrainTimes,
@@ -53,13 +54,15 @@ pub(super) async fn drain(ending: Ending, reason: Reason, signals: &mut Signals)
     let times = at(times, &reason);
     let longest = times.longest.as_secs_f64();
     let admin = match reason {
-        Reason::Asked | Reason::Interrupted => Some(admin),
+        Reason::Asked | Reason::Interrupted => admin,
         Reason::TakenOver(by) => {
             // Its sockets are the same, and it has our questions as soon as nobody here takes them.
             if let Some(names) = &names {
                 names.rest();
             }
-            admin.close().await;
+            if let Some(admin) = admin {
+                admin.close().await;
+            }
             let pid = by.serves();
             info!(target: "takeover", pid, "process {pid} serves from now on");
             None

@@ -11,6 +11,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use super::Failure;
 use super::command::Command;
 use super::control::{Came, Control};
+use super::front::Front;
 use super::identity::Keeper;
 use crate::cli::RunArgs;
 
@@ -29,6 +30,7 @@ pub(super) struct Identified {
 pub(super) fn start(
     args: &RunArgs,
     control: &mut Control,
+    front: &Front,
     commands: &UnboundedSender<Command>,
 ) -> Result<Option<Identified>, Failure> {
     if let Some(files) = args.identity.files() {
@@ -50,7 +52,9 @@ pub(super) fn start(
     let held = csr::start(settings, Box::new(tell))
         .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))?;
     let limit = args.authority.first_certificate_timeout;
-    match control.wait_for_identity(&held, limit) {
+    let seen = held.clone();
+    front.wait_for("a first certificate (--ca)", Box::new(move || seen.fault()));
+    match control.wait_for(front.awaited(), || held.is_here(), Some(limit)) {
         Came::Here => Ok(Some(Identified {
             keeper: Some(Keeper::new(Box::new(held.clone()))),
             held: Some(held),

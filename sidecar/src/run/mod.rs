@@ -5,6 +5,7 @@
 
 mod admin;
 mod admin_sockets;
+mod awaited;
 mod changes;
 mod collectors;
 pub(crate) mod command;
@@ -15,7 +16,9 @@ mod discovery;
 mod dns;
 mod drain;
 pub(crate) mod events;
+mod front;
 mod gathered;
+mod greeting;
 mod held;
 mod history;
 mod identified;
@@ -41,8 +44,6 @@ mod takeover;
 mod telemetry;
 pub(crate) mod watch;
 
-use std::fmt::Write as _;
-use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -54,24 +55,25 @@ use outrigger_core::snapshot::Snapshot;
 use outrigger_core::worker::WorkerSettings;
 use outrigger_dns::Lookup;
 use outrigger_recording::Recorder;
-use outrigger_runtime::{
-    Arrival, Config, Handle, Handover, Listen, Located, Notices, Running, Sinks, Whom,
-};
+use outrigger_runtime::{Arrival, Config, Handover, Listen, Notices, Running, Sinks, Stage, Whom};
 use outrigger_tls::Identities;
 use outrigger_xds::channel::OwnIdentity;
 use tokio::sync::mpsc::UnboundedSender;
 use tracing::{error, info, warn};
 
+use crate::access_log_args::AccessLogChoice;
 use crate::admin_args::AdminAddr;
 use crate::cli::RunArgs;
 use crate::event_levels::Levels;
 use crate::intercept::ModeArg;
 use crate::runtime::{self, Picked};
-use admin_sockets::AdminSockets;
 use command::Command;
 use configuration::{Configuration, Reading};
-use control::Control;
 pub(crate) use control::print_findings;
+use control::{Came, Control};
+use discovery::Inbox;
+use front::Front;
+use greeting::{greeting, own_places};
 use identified::Identified;
 use identity::Keeper;
 use jwks::{KeyFetcher, Trusted};
@@ -184,22 +186,63 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         warn!(target: "access_log", "{words}");
     }
     let mut takeover = Takeover::start(args)?;
-    let (commands, received) = tokio::sync::mpsc::unbounded_channel();
-    let mut control = Control::new()
+    let (control, commands) = Control::new()
         .map_err(|error| Failure::bad(format!("cannot wait for signals: {error}")))?;
-    let Some(Identified { keeper, held }) = identified::start(args, &mut control, &commands)?
-    else {
+    let mut front = Front::open(args, commands.clone(), &mut takeover)?;
+    let prepared = Prepared {
+        settings,
+        runtime,
+        notices,
+        recording,
+        recorder,
+        access_log,
+    };
+    let served = serve(args, prepared, (control, commands), takeover, &mut front);
+    front.close();
+    served
+}
+
+/// What is known before anybody is asked.
+struct Prepared<'a> {
+    settings: WorkerSettings,
+    runtime: Picked,
+    notices: Notices,
+    recording: Option<Pending<'a>>,
+    recorder: Option<Recorder>,
+    access_log: AccessLogChoice,
+}
+
+/// Waits for whatever there has to be, and serves until the end.
+fn serve(
+    args: &RunArgs,
+    prepared: Prepared<'_>,
+    (mut control, commands): (Control, UnboundedSender<Command>),
+    mut takeover: Takeover,
+    front: &mut Front,
+) -> Result<(), Failure> {
+    let Prepared {
+        settings,
+        runtime,
+        notices,
+        recording,
+        recorder,
+        access_log,
+    } = prepared;
+    let identified = identified::start(args, &mut control, front, &commands)?;
+    let Some(Identified { keeper, held }) = identified else {
         return Ok(());
     };
     let identity = keeper.as_ref().map(Keeper::shared);
-    let origin = match origin(args, &commands, identified::shown(args, held.as_ref()))? {
-        Origin::Discovered(inbox) if !control.wait_for_first(&inbox) => return Ok(()),
-        origin => origin,
-    };
+    let origin = origin(args, &commands, identified::shown(args, held.as_ref()))?;
     let discovered = match &origin {
         Origin::Discovered(inbox) => Some(Arc::clone(inbox)),
         Origin::Files(_) => None,
     };
+    if let Some(inbox) = &discovered
+        && !wait_for_first(args, inbox, &mut control, front)
+    {
+        return Ok(());
+    }
     let mut configuration = Configuration::new(args, origin, access_log, recorder.clone(), keeper);
     let reloads = Arc::new(Reloads::default());
     let snapshot = match configuration.read() {
@@ -239,14 +282,6 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         });
         answered.map_or(snapshot, Arc::new)
     };
-    let AdminSockets {
-        listener,
-        admin,
-        others,
-    } = admin_sockets::bind(&args.admin, &mut takeover)?;
-    let beside = admin::Beside::new(&args.admin, args.xds.workload_ip, args.interception)
-        .map_err(|why| Failure::usage(&why))?;
-    let asked = others.iter().map(|(who, _, addr)| (*who, *addr)).collect();
     let mut proofs = Gatherer::new();
     configuration.gather(&mut proofs, &snapshot);
     let telemetry = telemetry::start(args, proofs.identities());
@@ -263,11 +298,14 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         args,
         settings,
         runtime,
-        (&admin, &listens, takeover.handover()),
+        (&front.admin, &listens, takeover.handover()),
         Arc::clone(&snapshot),
         (proofs.identities(), lookup),
         told,
     )?;
+    if let Some(direction) = front.awaited().drained() {
+        running.handle().begin_drain(direction, Stage::Stopped);
+    }
     let overload = overload::start(&args.overload, args.max_buffered_bytes, running.handle())
         .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))?;
     recording.map_or(Ok(()), Pending::begin)?;
@@ -280,14 +318,13 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     reloads.began(&configuration::summary(&snapshot));
     let times = inbound_end::DrainTimes::of(args);
     let sources = admin::Sources {
-        beside,
+        beside: Arc::clone(&front.beside),
         times,
         handle: running.handle().clone(),
         telemetry: telemetry.clone(),
         settings,
         overload,
         marks: args.overload.marks(),
-        commands: commands.clone(),
         reloads: Arc::clone(&reloads),
         listeners: Arc::clone(listeners.counts()),
         takeovers: Arc::clone(takeover.counts()),
@@ -296,25 +333,16 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
         identity,
         given: held,
         discovered,
-        about: admin::About::new(args, runtime.name, admin.to_string()),
+        about: admin::About::new(args, runtime.name, front.admin.to_string()),
     };
-    let open = admin::start(
-        listener,
-        others
-            .into_iter()
-            .map(|(who, listener, _)| (who, listener))
-            .collect(),
-        &args.admin,
-        sources,
-    )
-    .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))?;
+    front.begin(&args.admin, sources)?;
     let mut watch = Watch::start(&configuration.paths(), commands.clone());
     watch.also(&proofs.files());
     // Somebody may have changed a file since it was read and before it was watched.
     let _ = commands.send(Command::FilesChanged);
-    let others = Others {
-        admin: &admin,
-        asked,
+    let others = greeting::Others {
+        admin: &front.admin,
+        asked: &front.asked,
         dns: &dns_addrs,
         own,
     };
@@ -333,12 +361,12 @@ fn start(args: &RunArgs) -> Result<(), Failure> {
     };
     let ending = drain::Ending {
         running,
-        admin: open,
+        admin: front.take(),
         names,
         times,
         telemetry: files.telemetry.clone(),
     };
-    control.serve(ending, files, resolver, keys, (commands, received), reloads);
+    control.serve(ending, files, resolver, keys, commands, reloads);
     Ok(())
 }
 
@@ -360,6 +388,21 @@ fn origin(
     discovery::start(server, node, commands.clone())
         .map(Origin::Discovered)
         .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))
+}
+
+/// Waits until a control plane has said what there is. `false`: somebody wants us to end.
+fn wait_for_first(
+    args: &RunArgs,
+    inbox: &Arc<Inbox>,
+    control: &mut Control,
+    front: &Front,
+) -> bool {
+    front.door().discovers(inbox);
+    let addr = args.xds.xds.as_deref().unwrap_or_default();
+    let what = format!("a first configuration (--xds {addr})");
+    let seen = Arc::clone(inbox);
+    front.wait_for(&what, Box::new(move || seen.fault()));
+    control.wait_for(front.awaited(), || inbox.has_news(), None) == Came::Here
 }
 
 /// Who hears of what the workers do.
@@ -413,12 +456,6 @@ fn start_workers(
     (runtime.start)(config, identities, args.limits.max_client_hello_bytes).map_err(Failure::bad)
 }
 
-/// Where the listeners are that have a place of their own, in words: those of the Sidecar, and Unix sockets of Gateways.
-fn own_places(listens: &[Listen]) -> impl Iterator<Item = String> {
-    let is_own = |listen: &&Listen| listen.arrival == Arrival::Own || listen.unix.is_some();
-    listens.iter().filter(is_own).map(Listen::place)
-}
-
 /// How connections of the application, and those to it, come to their listeners. Those of the application are rewritten in
 /// either mode, as Istio's rules do.
 const fn arrivals(mode: ModeArg) -> (Arrival, Arrival) {
@@ -433,59 +470,4 @@ fn workers(args: &RunArgs) -> NonZeroUsize {
     args.workers
         .or_else(|| thread::available_parallelism().ok())
         .unwrap_or(NonZeroUsize::MIN)
-}
-
-/// What listens beside the workers.
-struct Others<'a> {
-    admin: &'a AdminAddr,
-    /// By whom some of what the admin endpoints answer is asked.
-    asked: Vec<(admin::Others, SocketAddr)>,
-    dns: &'a [SocketAddr],
-    own: Vec<String>,
-}
-
-/// What is running, in one line.
-fn greeting(
-    args: &RunArgs,
-    runtime: Picked,
-    handle: &Handle,
-    others: &Others<'_>,
-    snapshot: &Snapshot,
-) -> String {
-    let mut text = format!("outrigger {}:", env!("CARGO_PKG_VERSION"));
-    // Writing to a string cannot fail.
-    if let Some(outbound) = handle.local_addr(ListenerKind::Outbound) {
-        let _ = write!(text, " outbound {outbound},");
-    }
-    for (at, arg) in args.inbound.iter().enumerate() {
-        if let Some(addr) = handle.local_addr(ListenerKind::Inbound(at)) {
-            let _ = match arg.application {
-                Some(application) => write!(text, " inbound {addr} to {application},"),
-                None => write!(text, " inbound {addr} to where it was to go,"),
-            };
-        }
-    }
-    for place in &others.own {
-        let _ = write!(text, " own {place},");
-    }
-    for dns in others.dns {
-        let _ = write!(text, " dns {dns},");
-    }
-    for Located { kind, addr } in handle.located() {
-        // A Unix socket has none.
-        if let ListenerKind::Gateway(port @ 1..) = kind {
-            let _ = write!(text, " gateway {port} at {addr},");
-        }
-    }
-    for (who, addr) in &others.asked {
-        let _ = write!(text, " {} {addr},", who.option().trim_start_matches('-'));
-    }
-    let admin = others.admin;
-    let (workers, runtime) = (workers(args), runtime.name);
-    let summary = configuration::summary(snapshot);
-    let _ = write!(
-        text,
-        " admin {admin}; {workers} workers on {runtime}; {summary}"
-    );
-    text
 }

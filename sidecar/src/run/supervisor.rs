@@ -1,5 +1,5 @@
-//! What whoever started us and watches over us is told (systemd's `sd_notify`, at the socket that `NOTIFY_SOCKET` names): that we are
-//! ready, read configuration again, end, and are alive.
+//! What whoever started us and watches over us is told (systemd's `sd_notify`, at the socket that `NOTIFY_SOCKET` names): that we
+//! wait, are ready, read configuration again, end, and are alive.
 //!
 //! Owns the words. Without the variable nobody is told anything; what cannot be told is not worth more than a line of the log.
 
@@ -18,6 +18,20 @@ type Line = (UnixDatagram, SocketAddr);
 /// Everything that was promised is done: we serve by this configuration.
 pub(super) fn ready(summary: &str) {
     tell(&format!("READY=1\nSTATUS=Serving: {}", one_line(summary)));
+}
+
+/// How often it is told that a start takes its time.
+pub(super) const EXTEND_EVERY: Duration = Duration::from_secs(5);
+
+/// So much more time is asked for each time, in microseconds: whoever does not hear of us for so long takes us for stuck.
+const EXTEND_BY: u64 = 30_000_000;
+
+/// We are well, and wait for this before we serve.
+pub(super) fn waiting(what: &str) {
+    let what = one_line(what);
+    tell(&format!(
+        "EXTEND_TIMEOUT_USEC={EXTEND_BY}\nSTATUS=Waiting for {what}"
+    ));
 }
 
 /// Configuration is read again; [`ready`] or [`refused`] says when that is over.

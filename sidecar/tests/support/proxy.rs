@@ -80,7 +80,12 @@ impl Proxy {
         Self::spawn(command(config, more))
     }
 
-    pub(crate) fn spawn(mut command: Command) -> Self {
+    pub(crate) fn spawn(command: Command) -> Self {
+        Self::spawn_until(command, "outrigger ")
+    }
+
+    /// One that says these words before anything is served, with addresses as in the greeting.
+    pub(crate) fn spawn_until(mut command: Command, words: &str) -> Self {
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -92,8 +97,13 @@ impl Proxy {
             told,
             greeting: String::new(),
         };
-        proxy.greeting = proxy.wait_for("outrigger ");
+        proxy.greeting = proxy.wait_for(words);
         proxy
+    }
+
+    /// Now it serves.
+    pub(crate) fn greets(&mut self) {
+        self.greeting = self.wait_for("outrigger ");
     }
 
     /// The next line on standard error that contains these words.

@@ -99,6 +99,12 @@ impl End {
         // Nothing is ever said.
         let _ = self.left.await;
     }
+
+    /// The same on a thread that waits for nothing else.
+    pub(super) fn come_now(self) {
+        drop(self.tell);
+        let _ = self.left.blocking_recv();
+    }
 }
 
 /// Whoever accepts has this for as long as he does.
@@ -119,14 +125,17 @@ pub(super) async fn serve<A: Answers + 'static>(
     accepting: Accepting,
     limits: Limits,
     counts: Arc<Counts>,
-    mut until: Until,
+    until: Until,
     answers: impl Fn(Option<SocketAddr>) -> A,
 ) {
+    // Dropped in the other order: who waits for the end finds the socket closed, and its file gone.
+    let Until { mut told, _leaves } = until;
+    let accepting = accepting;
     let places = Rc::new(Places::new(limits.connections));
     loop {
         let accepted = tokio::select! {
             accepted = accepting.accept() => accepted,
-            _ = &mut until.told => break,
+            _ = &mut told => break,
         };
         let Ok((stream, peer)) = accepted else {
             sleep(PAUSE).await;

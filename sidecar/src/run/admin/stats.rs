@@ -13,6 +13,8 @@ mod overload;
 mod protocols;
 mod requests;
 
+use std::time::Instant;
+
 use hyper::header::{ACCEPT, HeaderMap};
 use outrigger_core::snapshot::Snapshot;
 use outrigger_runtime::Handle;
@@ -24,6 +26,7 @@ use super::answer::{self, Answer};
 use super::clusters::sweep;
 use super::parameters::Parameters;
 use super::{Sources, connections};
+use crate::run::discovery::Inbox;
 
 /// The cluster of hosts that no service has.
 const PASSTHROUGH: &str = "PassthroughCluster";
@@ -41,18 +44,57 @@ pub(super) fn answer(
     parameters: &Parameters,
     form: Form,
 ) -> Result<Answer, String> {
-    let form = parameters.get("format").map_or(Ok(form), self::form)?;
-    let keep = parameters.get("filter").map(keep).transpose()?;
-    let sheet = Sheet::new(form, keep, parameters.flag("usedonly")?);
+    let (form, sheet) = asked(parameters, form)?;
     Ok(answer::page(
         form.content_type(),
         page(sources, admin, sheet),
     ))
 }
 
+/// The form of a page, and what it is to hold.
+fn asked(parameters: &Parameters, form: Form) -> Result<(Form, Sheet), String> {
+    let form = parameters.get("format").map_or(Ok(form), self::form)?;
+    let keep = parameters.get("filter").map(keep).transpose()?;
+    let sheet = Sheet::new(form, keep, parameters.flag("usedonly")?);
+    Ok((form, sheet))
+}
+
 /// Everything, as Prometheus reads text.
 pub(super) fn prometheus(sources: &Sources, admin: &connections::Counts) -> Page {
     page(sources, admin, Sheet::new(Form::Prometheus, None, false))
+}
+
+/// What is counted before there is anything to serve by.
+pub(super) struct Early<'a> {
+    pub(super) started: Instant,
+    /// A control plane that a first configuration is to come from.
+    pub(super) discovered: Option<&'a Inbox>,
+    pub(super) admin: &'a connections::Counts,
+}
+
+/// The same as [`answer`] of that.
+///
+/// # Errors
+/// What is wrong with a parameter.
+pub(super) fn answer_early(
+    early: &Early<'_>,
+    parameters: &Parameters,
+    form: Form,
+) -> Result<Answer, String> {
+    let (form, sheet) = asked(parameters, form)?;
+    Ok(answer::page(form.content_type(), early_page(early, sheet)))
+}
+
+/// The same as [`prometheus`] of that.
+pub(super) fn prometheus_early(early: &Early<'_>) -> Page {
+    early_page(early, Sheet::new(Form::Prometheus, None, false))
+}
+
+fn early_page(early: &Early<'_>, mut sheet: Sheet) -> Page {
+    ourselves::add_early(&mut sheet, early.started);
+    control_plane::add(&mut sheet, early.discovered);
+    ourselves::add_admin(&mut sheet, early.admin);
+    sheet.finish()
 }
 
 /// What Prometheus gets. It takes OpenMetrics too and likes that better, but then bounds of buckets are called `1000.0` and

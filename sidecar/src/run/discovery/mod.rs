@@ -5,7 +5,7 @@
 
 mod stream;
 
-pub(super) use stream::{TELL_EVERY, start};
+pub(super) use stream::start;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -31,6 +31,8 @@ pub(super) struct Inbox {
     news: AtomicBool,
     answers: UnboundedSender<Vec<DeltaDiscoveryRequest>>,
     pub(super) counts: Counts,
+    /// Why the stream before this one broke, or could not be opened.
+    broke: Mutex<Option<String>>,
 }
 
 /// What is known of the control plane, for whoever asks.
@@ -60,7 +62,26 @@ impl Inbox {
             news: AtomicBool::new(false),
             answers,
             counts: Counts::default(),
+            broke: Mutex::default(),
         }
+    }
+
+    /// A stream broke, or could not be opened.
+    fn broke(&self, why: &str) {
+        let mut broke = self.broke.lock().unwrap_or_else(PoisonError::into_inner);
+        *broke = Some(why.to_owned());
+    }
+
+    /// Why nobody is listened to, if that is so.
+    pub(super) fn fault(&self) -> Option<String> {
+        let broke = self.broke.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_connected = self.counts.connected.load(Ordering::Relaxed);
+        broke.clone().filter(|_| !is_connected)
+    }
+
+    /// Whether all kinds of objects have come.
+    fn is_complete(&self) -> bool {
+        self.client().is_complete()
     }
 
     fn client(&self) -> MutexGuard<'_, client::Client> {
@@ -81,7 +102,7 @@ impl Inbox {
     /// Whether something came that nobody has judged. Before all kinds have come nothing is judged at all: half a configuration
     /// is none.
     pub(super) fn has_news(&self) -> bool {
-        self.news.load(Ordering::Acquire) && self.client().is_complete()
+        self.news.load(Ordering::Acquire) && self.is_complete()
     }
 
     /// What is to be judged now.

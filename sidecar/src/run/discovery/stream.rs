@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
-use std::time::Duration;
 
 use outrigger_xds::channel::Backoff;
 use outrigger_xds::client::Taken;
@@ -66,11 +65,16 @@ impl Listening {
                 failures = 0;
                 said.clear();
             }
+            self.inbox.broke(&broke);
             let text = format!("{}: {broke}", self.server.addr());
             if said == text {
                 debug!(target: "discovery", "{text}");
             } else {
-                warn!(target: "discovery", "{text}; kept what is in use, and trying again");
+                let kept = match self.inbox.is_complete() {
+                    true => "kept what is in use, and trying again",
+                    false => "trying again",
+                };
+                warn!(target: "discovery", "{text}; {kept}");
                 said = text;
             }
             failures = u32::saturating_add(failures, 1);
@@ -135,6 +139,3 @@ impl Listening {
 fn words(status: &tonic::Status) -> String {
     format!("{:?}: {}", status.code(), status.message().escape_default())
 }
-
-/// How long somebody waits at most before a second word about a first configuration that does not come.
-pub(in crate::run) const TELL_EVERY: Duration = Duration::from_secs(10);

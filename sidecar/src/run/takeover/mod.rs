@@ -89,6 +89,11 @@ impl Takeover {
         })
     }
 
+    /// Whether another process serves until this one does.
+    pub(super) const fn is_from_another(&self) -> bool {
+        self.before.is_some()
+    }
+
     /// What becomes of takeovers.
     pub(super) const fn counts(&self) -> &Arc<Counts> {
         &self.counts

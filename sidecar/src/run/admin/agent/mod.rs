@@ -21,10 +21,9 @@ use super::answer::{self, Answer};
 use super::connections::Answers;
 use super::parameters::Parameters;
 use super::routes::Access;
-use super::{Shared, asker, drain_inbound, ready, stats};
+use super::{Door, asker, stats};
 use crate::admin_args::AdminArgs;
 use crate::intercept::ModeArg;
-use crate::run::command::Command;
 use application::Application;
 use probes::{Answered, Probes};
 use scrape::{Limits, Scrape};
@@ -69,7 +68,8 @@ const PLACES: &str = "there are /healthz/ready, /app-health/CONTAINER/livez, rea
 
 /// Who answers on one connection of the agent.
 pub(super) struct Agent {
-    shared: Arc<Shared>,
+    beside: Arc<Beside>,
+    door: Arc<Door>,
     /// Whoever asks is on this machine.
     is_here: bool,
     /// Somebody on this connection asked us to end.
@@ -77,9 +77,10 @@ pub(super) struct Agent {
 }
 
 impl Agent {
-    pub(super) fn new(shared: Arc<Shared>, peer: Option<SocketAddr>) -> Self {
+    pub(super) fn new(beside: Arc<Beside>, door: Arc<Door>, peer: Option<SocketAddr>) -> Self {
         Self {
-            shared,
+            beside,
+            door,
             is_here: peer.is_none_or(|peer| peer.ip().to_canonical().is_loopback()),
             must_quit: Cell::new(false),
         }
@@ -90,7 +91,7 @@ impl Agent {
             application,
             probes,
             ..
-        } = &self.shared.sources.beside;
+        } = &*self.beside;
         match probes.ask(path, application, request.headers()).await {
             None => answer::text(StatusCode::NOT_FOUND, "no probe has this path\n"),
             Some(Ok(Answered { status, away })) => {
@@ -102,6 +103,22 @@ impl Agent {
                 debug!(target: "admin", "{path}: {why}");
                 answer::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{why}\n"))
             }
+        }
+    }
+
+    /// Our metrics and the application's.
+    async fn merged(&self) -> Answer {
+        let Beside {
+            application,
+            scrape,
+            ..
+        } = &*self.beside;
+        let theirs = scrape.ask(application).await;
+        let ours = self.door.prometheus();
+        let kind = Form::Prometheus.content_type();
+        match theirs {
+            None => answer::page(kind, ours),
+            Some(theirs) => answer::page(kind, theirs.merged(ours)),
         }
     }
 
@@ -120,10 +137,9 @@ impl Agent {
         if !request.body().is_end_stream() {
             return answer::and_close(answer::bad_request("no endpoint takes a body"));
         }
-        let sources = &self.shared.sources;
         match path {
             "/drain" => {
-                drain_inbound(&sources.handle, sources.times);
+                self.door.drain();
                 answer::text(StatusCode::OK, "OK\n")
             }
             _ => {
@@ -144,8 +160,8 @@ impl Answers for Agent {
             return answer::not_allowed(Access::Read.methods());
         }
         match path {
-            "/healthz/ready" => ready(&self.shared.sources.handle),
-            "/stats/prometheus" | "/metrics" => merged(&self.shared).await,
+            "/healthz/ready" => self.door.ready(),
+            "/stats/prometheus" | "/metrics" => self.merged().await,
             path if path.starts_with("/app-health/") => self.app_health(path, request).await,
             _ => answer::text(StatusCode::NOT_FOUND, PLACES),
         }
@@ -154,36 +170,17 @@ impl Answers for Agent {
     /// Whoever asked us to end gets an answer first.
     fn ended(&self) {
         if self.must_quit.get() {
-            let _ = self.shared.sources.commands.send(Command::Quit);
+            self.door.quit();
         }
     }
 }
 
-/// Our metrics and the application's.
-async fn merged(shared: &Shared) -> Answer {
-    let Beside {
-        application,
-        scrape,
-        ..
-    } = &shared.sources.beside;
-    let theirs = scrape.ask(application).await;
-    let ours = stats::prometheus(&shared.sources, &shared.counts);
-    let kind = Form::Prometheus.content_type();
-    match theirs {
-        None => answer::page(kind, ours),
-        Some(theirs) => answer::page(kind, theirs.merged(ours)),
-    }
-}
-
 /// Who answers where only our metrics are asked for.
-pub(super) struct Metrics(pub(super) Arc<Shared>);
+pub(super) struct Metrics(pub(super) Arc<Door>);
 
 impl Answers for Metrics {
     async fn answer(&self, request: &Request<Incoming>) -> Answer {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
-        let Shared {
-            sources, counts, ..
-        } = &*self.0;
         if request.uri().path() != "/stats/prometheus" {
             return answer::text(StatusCode::NOT_FOUND, "there is only /stats/prometheus\n");
         }
@@ -196,8 +193,7 @@ impl Answers for Metrics {
             request.uri().query().unwrap_or_default(),
             &["filter", "usedonly"],
         );
-        let answered =
-            asked.and_then(|parameters| stats::answer(sources, counts, &parameters, form));
+        let answered = asked.and_then(|parameters| self.0.metrics(&parameters, form));
         answered.unwrap_or_else(|why| answer::bad_request(&why))
     }
 

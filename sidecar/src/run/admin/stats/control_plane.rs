@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value};
 
-use super::super::Sources;
+use crate::run::discovery::Inbox;
 
 /// As Envoy calls it.
 const CONTROL_PLANE: Scope<'static> = Scope {
@@ -14,8 +14,8 @@ const CONTROL_PLANE: Scope<'static> = Scope {
 };
 
 /// Where there is one.
-pub(super) fn add(sheet: &mut Sheet, of: &Sources) {
-    let Some(inbox) = &of.discovered else {
+pub(super) fn add(sheet: &mut Sheet, of: Option<&Inbox>) {
+    let Some(inbox) = of else {
         return;
     };
     let counts = &inbox.counts;

@@ -1,7 +1,7 @@
 //! What `/stats` tells of the proxy itself: what it is, which configuration it uses, what it holds.
 
 use std::fs;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use outrigger_runtime::Stats;
 use outrigger_telemetry::exposition::{Scope, Sheet, Stat, Value, label_text};
@@ -73,22 +73,37 @@ pub(super) fn add(sheet: &mut Sheet, of: &Sources, stats: &Stats, collected: &Co
         sheet.add(&OURS, stat, Value::Gauge(count as f64));
     }
     identity::add(sheet, of);
-    control_plane::add(sheet, of);
+    control_plane::add(sheet, of.discovered.as_deref());
     add_process(sheet, of);
 }
+
+/// Before there is anything to serve by.
+pub(super) fn add_early(sheet: &mut Sheet, started: Instant) {
+    for (name, help, value) in [
+        ("live", LIVE, 0.0),
+        ("state", STATE, f64::from(INITIALIZING)),
+        ("uptime", UPTIME, started.elapsed().as_secs() as f64),
+    ] {
+        sheet.add(&SERVER, Stat::new(name, help), Value::Gauge(value));
+    }
+    add_build(sheet);
+}
+
+const LIVE: &str = "1 if traffic is served and the proxy does not drain";
+const STATE: &str = "0 live, 1 draining, 3 waiting for a first configuration";
+const UPTIME: &str = "Seconds since the start";
+
+/// As Envoy numbers its states.
+const INITIALIZING: u8 = 3;
 
 fn add_server(sheet: &mut Sheet, of: &Sources, stats: &Stats) {
     let is_draining = u8::from(of.handle.is_draining());
     for (name, help, value) in [
-        (
-            "live",
-            "1 unless the proxy drains",
-            f64::from(1 - is_draining),
-        ),
-        ("state", "0 live, 1 draining", f64::from(is_draining)),
+        ("live", LIVE, f64::from(1 - is_draining)),
+        ("state", STATE, f64::from(is_draining)),
         (
             "uptime",
-            "Seconds since the start",
+            UPTIME,
             of.about.started.elapsed().as_secs() as f64,
         ),
         ("concurrency", "Workers", stats.workers as f64),
