@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outrigger_authority::Caller;
-use outrigger_xds::carried::weight;
-use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
-use outrigger_xds::server::{Heard, MAX_NAMES, Offer, Session};
+use outrigger_xds::messages::Resource;
+use outrigger_xds::server::{Heard, MAX_NAMES, Offer, Telling};
 use outrigger_xds::service::{Discover, Responses};
-use outrigger_xds::{Key, Kind};
+use outrigger_xds::{Key, Kind, envoy};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep_until};
@@ -20,6 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 use tracing::{debug, info, warn};
 
+use crate::envoy::{View, Views};
 use crate::hub::{Counts, Hub, Since, State};
 use crate::scope::Scope;
 use crate::viewer::Viewer;
@@ -70,6 +70,7 @@ pub struct Server {
     limits: Limits,
     clients: Arc<Clients>,
     gate: Arc<Semaphore>,
+    views: Arc<Views>,
 }
 
 /// The clients that are there now, for people.
@@ -128,6 +129,7 @@ impl Server {
             limits,
             clients: Arc::default(),
             gate: Arc::new(Semaphore::new(limits.max_first)),
+            views: Arc::default(),
         }
     }
 
@@ -138,11 +140,11 @@ impl Server {
     }
 }
 
-impl Discover for Server {
+impl<T: Telling> Discover<T> for Server {
     async fn stream(
         &self,
-        requests: Request<Streaming<DeltaDiscoveryRequest>>,
-    ) -> Result<Responses, Status> {
+        requests: Request<Streaming<T::Request>>,
+    ) -> Result<Responses<T::Response>, Status> {
         let counts = &self.hub.counts;
         let Some(open) = Open::new(&self.hub, self.limits.max_streams) else {
             Counts::add(&counts.too_many, 1);
@@ -153,15 +155,17 @@ impl Discover for Server {
         // Put there by the gate before this service, if there is one.
         let caller = requests.extensions().get::<Caller>().cloned();
         // One for each kind is on its way at most, so sending never waits for long.
-        let (sender, receiver) = mpsc::channel(outrigger_xds::KINDS.len());
-        let stream = Stream {
+        let kinds = outrigger_xds::KINDS.len() + envoy::KINDS.len();
+        let (sender, receiver) = mpsc::channel(kinds);
+        let stream = Stream::<T> {
             open,
             clients: Arc::clone(&self.clients),
             pushes: self.hub.pushes(),
             requests: requests.into_inner(),
             sender,
-            session: Session::default(),
+            telling: T::default(),
             first: None,
+            views: Arc::clone(&self.views),
         };
         let gate = Arc::clone(&self.gate);
         tokio::spawn(async move {
@@ -194,13 +198,14 @@ impl Drop for Open {
     }
 }
 
-struct Stream {
+struct Stream<T: Telling> {
     open: Open,
     clients: Arc<Clients>,
     pushes: watch::Receiver<u64>,
-    requests: Streaming<DeltaDiscoveryRequest>,
-    sender: mpsc::Sender<Result<DeltaDiscoveryResponse, Status>>,
-    session: Session,
+    requests: Streaming<T::Request>,
+    sender: mpsc::Sender<Result<T::Response, Status>>,
+    telling: T,
+    views: Arc<Views>,
     /// A place at the gate, until the first configuration was taken, and until when.
     first: Option<(OwnedSemaphorePermit, Instant)>,
 }
@@ -209,18 +214,20 @@ struct Stream {
 struct Standing {
     viewer: Viewer,
     scope: Scope,
+    /// What it is told in Envoy's words, once it asks for that.
+    view: Option<Arc<View>>,
     /// The last push that its session heard of.
     push: u64,
     id: u64,
 }
 
-impl Stream {
+impl<T: Telling> Stream<T> {
     async fn serve(mut self, caller: Option<Caller>, gate: &Arc<Semaphore>) -> Result<(), Status> {
         let Some(first) = self.requests.message().await? else {
             return Ok(());
         };
         let proven = caller.as_ref().map(|caller| &*caller.namespace);
-        let viewer = match Viewer::of(first.node.as_ref(), proven) {
+        let viewer = match Viewer::of(T::node(&first), proven) {
             Ok(viewer) => viewer,
             Err(stranger) => {
                 Counts::add(&self.open.0.counts.strangers, 1);
@@ -239,6 +246,7 @@ impl Stream {
         let mut standing = Standing {
             viewer,
             scope,
+            view: None,
             push,
             id,
         };
@@ -260,6 +268,7 @@ impl Stream {
 
     async fn turns(&mut self, standing: &mut Standing) -> Result<(), Status> {
         loop {
+            self.look(standing).await;
             if !self.send(standing).await {
                 return Ok(());
             }
@@ -280,9 +289,9 @@ impl Stream {
         }
     }
 
-    fn hear(&mut self, request: DeltaDiscoveryRequest, standing: &Standing) -> Result<(), Status> {
-        let heard = self.session.hear(request);
-        if self.first.is_some() && self.session.is_settled() {
+    fn hear(&mut self, request: T::Request, standing: &Standing) -> Result<(), Status> {
+        let heard = self.telling.hear(request);
+        if self.first.is_some() && self.telling.session().is_settled() {
             self.first = None;
         }
         let counts = &self.open.0.counts;
@@ -290,7 +299,7 @@ impl Stream {
             Heard::Took(kind) => {
                 Counts::add(&counts.taken, 1);
                 let push = standing.push;
-                let is_settled = self.session.is_settled();
+                let is_settled = self.telling.session().is_settled();
                 self.clients.note(standing.id, |client| {
                     client.refused.remove(kind);
                     if is_settled {
@@ -325,24 +334,41 @@ impl Stream {
         let state = self.open.0.state();
         let since = state.since(standing.push);
         standing.push = state.pushes;
+        let session = self.telling.session();
+        session.touch_made();
         let Since::These(pushes) = since else {
             standing.scope = Scope::new(&standing.viewer, &state.world);
-            return self.session.touch_all();
+            return session.touch_all();
         };
         for pushed in pushes {
             if standing.scope.is_concerned(&pushed.touched, &state.world) {
                 let scope = Scope::new(&standing.viewer, &state.world);
                 if std::mem::replace(&mut standing.scope, scope) != standing.scope {
-                    self.session.touch_all();
+                    session.touch_all();
                 }
             }
             if pushed.is_of_all {
-                self.session.touch_all();
+                session.touch_all();
             }
             for (kind, name) in &pushed.names {
-                self.session.touch(kind, Arc::clone(name));
+                session.touch(kind, Arc::clone(name));
             }
         }
+    }
+
+    /// Has what the client is told in Envoy's words made anew, if it asks for such and something has changed.
+    async fn look(&mut self, standing: &mut Standing) {
+        let is_fresh = |view: &Arc<View>| view.push() >= standing.push;
+        let session = self.telling.session();
+        if standing.push == 0
+            || !session.wants_made()
+            || standing.view.as_ref().is_some_and(is_fresh)
+        {
+            return;
+        }
+        let (viewer, scope, hub) = (&standing.viewer, &standing.scope, &self.open.0);
+        let view = self.views.of(viewer, scope, hub, standing.push).await;
+        standing.view = Some(view);
     }
 
     /// Sends what is due. `false`: nobody listens any more.
@@ -356,14 +382,15 @@ impl Stream {
             let seen = Seen {
                 state: &state,
                 scope: &standing.scope,
+                view: standing.view.as_deref(),
             };
-            self.session.responses(&seen, &state.pushes.to_string())
+            self.telling.responses(&seen, &state.pushes.to_string())
         };
         for response in responses {
             let counts = &self.open.0.counts;
             Counts::add(&counts.responses, 1);
-            Counts::add(&counts.objects, response.resources.len() as u64);
-            let bytes: usize = response.resources.iter().map(weight).sum();
+            let (objects, bytes) = T::size(&response);
+            Counts::add(&counts.objects, objects as u64);
             Counts::add(&counts.bytes, bytes as u64);
             if self.sender.send(Ok(response)).await.is_err() {
                 return false;
@@ -377,6 +404,7 @@ impl Stream {
 struct Seen<'a> {
     state: &'a State,
     scope: &'a Scope,
+    view: Option<&'a View>,
 }
 
 impl Seen<'_> {
@@ -386,15 +414,19 @@ impl Seen<'_> {
 }
 
 impl Offer for Seen<'_> {
-    fn get(&self, kind: &'static Kind, name: &str) -> Option<&Arc<Resource>> {
+    fn get(&self, kind: &'static Kind, name: &str) -> Option<Arc<Resource>> {
+        if kind.is_made() {
+            return self.view?.get(kind, name);
+        }
         let (key, known) = self.state.world.by_name(kind, name)?;
-        self.sees(&key, known).then_some(&known.packed)
+        self.sees(&key, known).then(|| Arc::clone(&known.packed))
     }
 
-    fn all(&self, kind: &'static Kind) -> impl Iterator<Item = &Arc<Resource>> {
+    fn all(&self, kind: &'static Kind) -> impl Iterator<Item = Arc<Resource>> {
+        let made = self.view.filter(|_| kind.is_made());
+        let made = made.map_or_else(Vec::new, |view| view.all(kind));
         let objects = self.state.world.of_kind(kind);
-        objects
-            .filter(|(key, known)| self.sees(key, known))
-            .map(|(_, known)| &known.packed)
+        let seen = objects.filter(|(key, known)| self.sees(key, known));
+        seen.map(|(_, known)| Arc::clone(&known.packed)).chain(made)
     }
 }

@@ -6,6 +6,7 @@
 
 pub mod discovery;
 pub mod documents;
+mod envoy;
 mod facts;
 mod followers;
 pub mod hub;

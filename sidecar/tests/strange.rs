@@ -10,8 +10,12 @@ mod support;
 
 use std::sync::Arc;
 
-use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
+use outrigger_xds::messages::{
+    DeltaDiscoveryRequest, DeltaDiscoveryResponse, DiscoveryRequest, DiscoveryResponse, Resource,
+};
+use outrigger_xds::server::Session;
 use outrigger_xds::service::{Discover, Discovery, Responses};
+use outrigger_xds::whole;
 use tokio_stream::wrappers::{TcpListenerStream, UnboundedReceiverStream};
 use tonic::{Request, Status, Streaming};
 
@@ -20,11 +24,11 @@ use control::command;
 /// Answers each first request of a kind: with nothing, and of one kind with what is none of it.
 struct Strange(&'static str);
 
-impl Discover for Strange {
+impl Discover<Session> for Strange {
     async fn stream(
         &self,
         requests: Request<Streaming<DeltaDiscoveryRequest>>,
-    ) -> Result<Responses, Status> {
+    ) -> Result<Responses<DeltaDiscoveryResponse>, Status> {
         let (sender, responses) = tokio::sync::mpsc::unbounded_channel();
         let (mut requests, strange) = (requests.into_inner(), self.0);
         tokio::spawn(async move {
@@ -48,6 +52,15 @@ impl Discover for Strange {
             }
         });
         Ok(Box::pin(UnboundedReceiverStream::new(responses)))
+    }
+}
+
+impl Discover<whole::Session> for Strange {
+    async fn stream(
+        &self,
+        _: Request<Streaming<DiscoveryRequest>>,
+    ) -> Result<Responses<DiscoveryResponse>, Status> {
+        Err(Status::unimplemented("sidecars ask for changes"))
     }
 }
 

@@ -20,6 +20,12 @@ pub struct Kind {
     pub namespaced: bool,
 }
 
+/// What is no object of its own and made of others, for clients of Envoy's words.
+pub(crate) const MADE: &[Kind] = &[made(3, "envoy.config.endpoint.v3.ClusterLoadAssignment")];
+
+/// The group of that.
+const MADE_GROUP: &str = "type.googleapis.com";
+
 /// Those that `outrigger control` knows, in the order in which they are read.
 pub const KINDS: &[Kind] = ALL.split_at(OURS).0;
 
@@ -159,6 +165,10 @@ impl Kind {
     /// By the name that discovery gives it, see [`Kind::type_url`]; also of another version.
     #[must_use]
     pub fn of_type(type_url: &str) -> Option<&'static Self> {
+        if let Some(made) = type_url.strip_prefix(MADE_GROUP) {
+            let mut kinds = MADE.iter();
+            return kinds.find(|kind| made.strip_prefix('/') == Some(kind.kind));
+        }
         let (api_version, kind) = type_url.rsplit_once('/')?;
         let api_version = api_version.strip_prefix("core/").unwrap_or(api_version);
         Self::named(api_version, kind)
@@ -167,12 +177,21 @@ impl Kind {
     /// Such as `networking.istio.io/v1/VirtualService`; `core` stands for the group of Kubernetes' own.
     #[must_use]
     pub fn type_url(&self) -> String {
+        if self.is_made() {
+            return format!("{MADE_GROUP}/{}", self.kind);
+        }
         let group = if self.group.is_empty() {
             "core"
         } else {
             self.group
         };
         format!("{group}/{}/{}", self.version, self.kind)
+    }
+
+    /// Whether it is no object of its own and made of others.
+    #[must_use]
+    pub fn is_made(&self) -> bool {
+        self.group == MADE_GROUP
     }
 
     /// Whether it is istiod's for the settings of the mesh, of which there are one, without a name.
@@ -224,6 +243,14 @@ const fn cluster(
     Kind {
         namespaced: false,
         ..of(group, version, kind, plural)
+    }
+}
+
+/// The kind is the full name of a message; `at` is counted from the last place of all.
+const fn made(at: u8, kind: &'static str) -> Kind {
+    Kind {
+        at: u8::MAX - at,
+        ..cluster(MADE_GROUP, "v3", kind, "")
     }
 }
 
@@ -294,7 +321,12 @@ mod tests {
                 "networking.istio.io/v1alpha3/VirtualService",
                 Some("VirtualService"),
             ),
-            ("type.googleapis.com/envoy.config.cluster.v3.Cluster", None),
+            (
+                "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
+                Some("envoy.config.endpoint.v3.ClusterLoadAssignment"),
+            ),
+            ("type.googleapis.com/envoy.config.cluster.v2.Cluster", None),
+            ("type.googleapis.com", None),
             ("Service", None),
         ] {
             assert_eq!(

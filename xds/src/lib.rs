@@ -11,6 +11,7 @@ pub mod certificates;
 pub mod channel;
 pub mod client;
 mod codec;
+pub mod envoy;
 mod kinds;
 pub mod messages;
 mod object;
@@ -18,6 +19,7 @@ pub mod secrets;
 pub mod server;
 pub mod service;
 pub mod structs;
+pub mod whole;
 
 pub use kinds::{Asked, KINDS, Kind};
 pub use object::{Change, Key, Object, content_version};

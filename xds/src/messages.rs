@@ -53,6 +53,46 @@ pub struct DeltaDiscoveryResponse {
     pub removed_resources: Vec<String>,
 }
 
+/// What a client says that is told the state of the world: what it wants, all of it, and what it makes of what it got.
+#[derive(Clone, PartialEq, Message)]
+pub struct DiscoveryRequest {
+    /// The version that it has in use.
+    #[prost(string, tag = "1")]
+    pub version_info: String,
+    /// Who asks; in the first request of a stream.
+    #[prost(message, optional, tag = "2")]
+    pub node: Option<Node>,
+    /// All names that are wanted; none wants all, of kinds of which all can be wanted.
+    #[prost(string, repeated, tag = "3")]
+    pub resource_names: Vec<String>,
+    /// What is asked for.
+    #[prost(string, tag = "4")]
+    pub type_url: String,
+    /// Which response was the last that came; empty before the first.
+    #[prost(string, tag = "5")]
+    pub response_nonce: String,
+    /// Why that response was refused; `None` where it was taken.
+    #[prost(message, optional, tag = "6")]
+    pub error_detail: Option<Status>,
+}
+
+/// What a server says that tells the state of the world.
+#[derive(Clone, PartialEq, Message)]
+pub struct DiscoveryResponse {
+    /// The version of what is told.
+    #[prost(string, tag = "1")]
+    pub version_info: String,
+    /// What there is.
+    #[prost(message, repeated, tag = "2")]
+    pub resources: Vec<Any>,
+    /// Of which type they are.
+    #[prost(string, tag = "4")]
+    pub type_url: String,
+    /// What the client answers with.
+    #[prost(string, tag = "5")]
+    pub nonce: String,
+}
+
 /// One of the things that are discovered.
 #[derive(Clone, PartialEq, Message)]
 pub struct Resource {

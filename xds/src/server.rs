@@ -8,9 +8,10 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
+use crate::carried::weight;
 use crate::client::cut;
 use crate::kinds::Kind;
-use crate::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource};
+use crate::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Resource};
 
 /// Names of a kind that a client may ask for; who wants more wants all.
 pub const MAX_NAMES: usize = 65_536;
@@ -18,10 +19,35 @@ pub const MAX_NAMES: usize = 65_536;
 /// What a client may see now.
 pub trait Offer {
     /// One of them.
-    fn get(&self, kind: &'static Kind, name: &str) -> Option<&Arc<Resource>>;
+    fn get(&self, kind: &'static Kind, name: &str) -> Option<Arc<Resource>>;
 
     /// All of a kind.
-    fn all(&self, kind: &'static Kind) -> impl Iterator<Item = &Arc<Resource>>;
+    fn all(&self, kind: &'static Kind) -> impl Iterator<Item = Arc<Resource>>;
+}
+
+/// One of the two ways in which changes are told: what has changed ([`Session`]), or what there is ([`whole`](crate::whole)).
+pub trait Telling: Default + Send + 'static {
+    /// What clients say.
+    type Request: prost::Message + Default + Send + 'static;
+    /// What they are told.
+    type Response: prost::Message + Send + 'static;
+    /// The method of the service.
+    const METHOD: &'static str;
+
+    /// Who asks, in the first request.
+    fn node(request: &Self::Request) -> Option<&Node>;
+
+    /// How many things are told of in a response, and about how many bytes they have.
+    fn size(response: &Self::Response) -> (usize, usize);
+
+    /// Takes what a client says.
+    fn hear(&mut self, request: Self::Request) -> Heard;
+
+    /// What is to be sent now, of each kind whose last response was answered.
+    fn responses(&mut self, offer: &impl Offer, version: &str) -> Vec<Self::Response>;
+
+    /// What it comes down to: what the client has, and what it is still to be sent.
+    fn session(&mut self) -> &mut Session;
 }
 
 /// One client on one stream.
@@ -44,6 +70,8 @@ struct Watch {
     outstanding: Option<String>,
     /// It is answered even if there is nothing.
     owes_answer: bool,
+    /// Names that were asked for since. What is not there is told to be gone: who asks would wait for it.
+    asked: BTreeSet<Box<str>>,
 }
 
 /// A resource, known by its name. One that a client had from a stream before has nothing in it.
@@ -108,9 +136,22 @@ pub enum Heard {
     Unknown(String),
 }
 
-impl Session {
-    /// Takes what a client says.
-    pub fn hear(&mut self, request: DeltaDiscoveryRequest) -> Heard {
+impl Telling for Session {
+    type Request = DeltaDiscoveryRequest;
+    type Response = DeltaDiscoveryResponse;
+    const METHOD: &'static str =
+        "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
+
+    fn node(request: &DeltaDiscoveryRequest) -> Option<&Node> {
+        request.node.as_ref()
+    }
+
+    fn size(response: &DeltaDiscoveryResponse) -> (usize, usize) {
+        let resources = &response.resources;
+        (resources.len(), resources.iter().map(weight).sum())
+    }
+
+    fn hear(&mut self, request: DeltaDiscoveryRequest) -> Heard {
         let Some(kind) = Kind::of_type(&request.type_url) else {
             return Heard::Unknown(request.type_url);
         };
@@ -153,6 +194,27 @@ impl Session {
         }
     }
 
+    fn responses(&mut self, offer: &impl Offer, version: &str) -> Vec<DeltaDiscoveryResponse> {
+        let mut responses = Vec::new();
+        for (kind, watch) in &mut self.watches {
+            let Some(mut response) = watch.response(kind, offer) else {
+                continue;
+            };
+            self.responses += 1;
+            response.nonce = self.responses.to_string();
+            version.clone_into(&mut response.system_version_info);
+            watch.outstanding = Some(response.nonce.clone());
+            responses.push(response);
+        }
+        responses
+    }
+
+    fn session(&mut self) -> &mut Session {
+        self
+    }
+}
+
+impl Session {
     /// The object of this name has changed, or may be seen no more, or for the first time.
     pub fn touch(&mut self, kind: &'static Kind, name: Arc<str>) {
         if let Some(watch) = self.watches.get_mut(kind)
@@ -168,20 +230,31 @@ impl Session {
         watches.for_each(|watch| watch.stale = Stale::Whole);
     }
 
-    /// What is to be sent now, of each kind whose last response was answered.
-    pub fn responses(&mut self, offer: &impl Offer, version: &str) -> Vec<DeltaDiscoveryResponse> {
-        let mut responses = Vec::new();
-        for (kind, watch) in &mut self.watches {
-            let Some(mut response) = watch.response(kind, offer) else {
-                continue;
-            };
-            self.responses += 1;
-            response.nonce = self.responses.to_string();
-            version.clone_into(&mut response.system_version_info);
-            watch.outstanding = Some(response.nonce.clone());
-            responses.push(response);
+    /// Anything that is made of others may have changed.
+    pub fn touch_made(&mut self) {
+        let watches = self.watches.iter_mut();
+        for (_, watch) in watches.filter(|(kind, _)| kind.is_made()) {
+            watch.stale = Stale::Whole;
         }
-        responses
+    }
+
+    /// Whether the client wants anything that is made of others.
+    #[must_use]
+    pub fn wants_made(&self) -> bool {
+        self.watches.keys().any(|kind| kind.is_made())
+    }
+
+    /// Whether the client has asked for anything of a kind.
+    pub(crate) fn watches(&self, kind: &'static Kind) -> bool {
+        self.watches.contains_key(kind)
+    }
+
+    /// What the client has of a kind, by name.
+    pub(crate) fn has(&self, kind: &'static Kind) -> Vec<&Arc<Resource>> {
+        let had = self.watches.get(kind).into_iter();
+        let mut had: Vec<_> = had.flat_map(|watch| &watch.has).map(|had| &had.0).collect();
+        had.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        had
     }
 
     /// Whether the client has everything that it was to be sent, as far as it answered.
@@ -199,7 +272,8 @@ impl Watch {
         self.type_url.clone_from(&request.type_url);
         let names = &request.resource_names_subscribe;
         if !names.is_empty() && !names.iter().any(|name| name == "*") {
-            self.wanted = Wanted::Named(names.iter().map(|name| name.as_str().into()).collect());
+            self.asked = names.iter().map(|name| name.as_str().into()).collect();
+            self.wanted = Wanted::Named(self.asked.clone());
         }
         let has = request.initial_resource_versions.iter();
         let bare = |(name, version): (&String, &String)| Resource {
@@ -221,18 +295,22 @@ impl Watch {
         if more.is_empty() && less.is_empty() {
             return false;
         }
-        if more.iter().any(|name| name == "*") {
-            self.wanted = Wanted::All;
-        } else if let Wanted::Named(names) = &mut self.wanted {
-            names.extend(more.iter().map(|name| name.as_str().into()));
-        }
-        if less.iter().any(|name| name == "*") && matches!(self.wanted, Wanted::All) {
+        let all = |names: &[String]| names.iter().any(|name| name == "*");
+        if all(less) && matches!(self.wanted, Wanted::All) {
             self.wanted = Wanted::Named(BTreeSet::new());
         }
         if let Wanted::Named(names) = &mut self.wanted {
             for name in less {
                 names.remove(name.as_str());
+                self.asked.remove(name.as_str());
             }
+            names.extend(more.iter().map(|name| name.as_str().into()));
+            self.asked
+                .extend(more.iter().map(|name| name.as_str().into()));
+        }
+        if all(more) {
+            self.wanted = Wanted::All;
+            self.asked.clear();
         }
         // Who asks for a name again has it no more.
         for name in more.iter().chain(less) {
@@ -260,7 +338,7 @@ impl Watch {
             Stale::Names(names) => {
                 for name in names {
                     match offer.get(kind, &name).filter(|_| self.wanted.has(&name)) {
-                        Some(resource) => self.send(resource, &mut response),
+                        Some(resource) => self.send(&resource, &mut response),
                         None => self.remove(&name, &mut response),
                     }
                 }
@@ -277,22 +355,17 @@ impl Watch {
         offer: &impl Offer,
         response: &mut DeltaDiscoveryResponse,
     ) {
-        let mut there = HashSet::new();
-        match &self.wanted {
-            Wanted::All => {
-                for resource in offer.all(kind) {
-                    there.insert(resource.name.as_str());
-                    self.send(resource, response);
-                }
-            }
+        let there: Vec<Arc<Resource>> = match &self.wanted {
+            Wanted::All => offer.all(kind).collect(),
             Wanted::Named(names) => {
-                let names: Vec<_> = names.iter().cloned().collect();
-                for resource in names.iter().filter_map(|name| offer.get(kind, name)) {
-                    there.insert(resource.name.as_str());
-                    self.send(resource, response);
-                }
+                let names = names.iter();
+                names.filter_map(|name| offer.get(kind, name)).collect()
             }
+        };
+        for resource in &there {
+            self.send(resource, response);
         }
+        let there: HashSet<&str> = there.iter().map(|there| there.name.as_str()).collect();
         self.has.retain(|had| {
             let is_there = there.contains(had.0.name.as_str());
             if !is_there {
@@ -300,7 +373,11 @@ impl Watch {
             }
             is_there
         });
+        let asked = std::mem::take(&mut self.asked).into_iter();
+        let missing = asked.filter(|name| !there.contains(&**name));
+        response.removed_resources.extend(missing.map(String::from));
         response.removed_resources.sort_unstable();
+        response.removed_resources.dedup();
     }
 
     fn send(&mut self, resource: &Arc<Resource>, response: &mut DeltaDiscoveryResponse) {
@@ -334,4 +411,4 @@ impl Wanted {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,8 +1,9 @@
-//! The service that discovery is (`AggregatedDiscoveryService`), on both of its sides. Of its methods only the one that sends
-//! changes is there; who calls the other is told that it is not implemented.
+//! The service that discovery is (`AggregatedDiscoveryService`), on both of its sides. A server speaks both of its methods, see
+//! [`Telling`]; a client of ours asks for changes.
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,13 +19,11 @@ use tonic_prost::ProstCodec;
 
 use crate::codec::ExactCodec;
 use crate::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse};
+use crate::server::{Session, Telling};
+use crate::whole;
 
 /// What it is called.
 const NAME: &str = "envoy.service.discovery.v3.AggregatedDiscoveryService";
-
-/// The one method.
-const DELTA: &str =
-    "/envoy.service.discovery.v3.AggregatedDiscoveryService/DeltaAggregatedResources";
 
 /// Largest response that a client takes: the first one of a kind holds all of it.
 pub const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
@@ -33,15 +32,15 @@ pub const MAX_RESPONSE_BYTES: usize = 256 * 1024 * 1024;
 pub const MAX_REQUEST_BYTES: usize = 16 * 1024 * 1024;
 
 /// What is sent to a client.
-pub type Responses = Pin<Box<dyn Stream<Item = Result<DeltaDiscoveryResponse, Status>> + Send>>;
+pub type Responses<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
-/// Who answers clients.
-pub trait Discover: Send + Sync + 'static {
+/// Who answers clients that are to be told in this way.
+pub trait Discover<T: Telling>: Send + Sync + 'static {
     /// A client has come.
     fn stream(
         &self,
-        requests: Request<Streaming<DeltaDiscoveryRequest>>,
-    ) -> impl Future<Output = Result<Responses, Status>> + Send;
+        requests: Request<Streaming<T::Request>>,
+    ) -> impl Future<Output = Result<Responses<T::Response>, Status>> + Send;
 }
 
 /// The service, for a server of tonic's.
@@ -65,22 +64,35 @@ impl<T> NamedService for Discovery<T> {
     const NAME: &'static str = NAME;
 }
 
-struct Method<T>(Arc<T>);
+struct Method<T, S>(Arc<T>, PhantomData<fn() -> S>);
 
-impl<T: Discover> StreamingService<DeltaDiscoveryRequest> for Method<T> {
-    type Response = DeltaDiscoveryResponse;
-    type ResponseStream = Responses;
-    type Future = BoxFuture<Response<Responses>, Status>;
+impl<T: Discover<S>, S: Telling> StreamingService<S::Request> for Method<T, S> {
+    type Response = S::Response;
+    type ResponseStream = Responses<S::Response>;
+    type Future = BoxFuture<Response<Responses<S::Response>>, Status>;
 
-    fn call(&mut self, requests: Request<Streaming<DeltaDiscoveryRequest>>) -> Self::Future {
+    fn call(&mut self, requests: Request<Streaming<S::Request>>) -> Self::Future {
         let inner = Arc::clone(&self.0);
         Box::pin(async move { inner.stream(requests).await.map(Response::new) })
     }
 }
 
+async fn answer<S, T, B>(inner: Arc<T>, request: http::Request<B>) -> http::Response<Body>
+where
+    S: Telling,
+    T: Discover<S>,
+    B: HttpBody + Send + 'static,
+    B::Error: Into<StdError> + Send + 'static,
+{
+    let codec = ExactCodec::default();
+    let mut grpc = Grpc::new(codec).max_decoding_message_size(MAX_REQUEST_BYTES);
+    let method = Method::<T, S>(inner, PhantomData);
+    grpc.streaming(method, request).await
+}
+
 impl<T, B> Service<http::Request<B>> for Discovery<T>
 where
-    T: Discover,
+    T: Discover<Session> + Discover<whole::Session>,
     B: HttpBody + Send + 'static,
     B::Error: Into<StdError> + Send + 'static,
 {
@@ -95,13 +107,12 @@ where
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let inner = Arc::clone(&self.0);
         Box::pin(async move {
-            if request.uri().path() != DELTA {
-                let told = "only DeltaAggregatedResources is served";
-                return Ok(Status::new(Code::Unimplemented, told).into_http());
-            }
-            let codec = ExactCodec::default();
-            let mut grpc = Grpc::new(codec).max_decoding_message_size(MAX_REQUEST_BYTES);
-            Ok(grpc.streaming(Method(inner), request).await)
+            let answered = match request.uri().path() {
+                Session::METHOD => answer::<Session, _, _>(inner, request).await,
+                whole::Session::METHOD => answer::<whole::Session, _, _>(inner, request).await,
+                _ => Status::new(Code::Unimplemented, "there is no such method").into_http(),
+            };
+            Ok(answered)
         })
     }
 }
@@ -127,7 +138,7 @@ where
         Status::unavailable(error.to_string())
     })?;
     let codec: ProstCodec<DeltaDiscoveryRequest, DeltaDiscoveryResponse> = ProstCodec::default();
-    let path = PathAndQuery::from_static(DELTA);
+    let path = PathAndQuery::from_static(Session::METHOD);
     let mut request = Request::new(requests);
     if let Some(token) = token {
         let value = format!("Bearer {token}").parse();

@@ -12,18 +12,18 @@ use crate::object::Object;
 
 /// What there is, as plain as it can be.
 #[derive(Debug, Default)]
-struct World(BTreeMap<(&'static Kind, String), Arc<Resource>>);
+pub(crate) struct World(pub(crate) BTreeMap<(&'static Kind, String), Arc<Resource>>);
 
 impl Offer for World {
-    fn get(&self, kind: &'static Kind, name: &str) -> Option<&Arc<Resource>> {
-        self.0.get(&(kind, name.to_owned()))
+    fn get(&self, kind: &'static Kind, name: &str) -> Option<Arc<Resource>> {
+        self.0.get(&(kind, name.to_owned())).cloned()
     }
 
-    fn all(&self, kind: &'static Kind) -> impl Iterator<Item = &Arc<Resource>> {
+    fn all(&self, kind: &'static Kind) -> impl Iterator<Item = Arc<Resource>> {
         self.0
             .iter()
             .filter(move |((of, _), _)| *of == kind)
-            .map(|(_, resource)| resource)
+            .map(|(_, resource)| Arc::clone(resource))
     }
 }
 
@@ -34,7 +34,7 @@ fn kinds() -> [&'static Kind; 2] {
     ]
 }
 
-fn resource(kind: &'static Kind, name: &str, version: u32) -> Resource {
+pub(crate) fn resource(kind: &'static Kind, name: &str, version: u32) -> Resource {
     pack(&Object {
         key: key_of(kind, name).unwrap(),
         version: version.to_string().into(),
@@ -268,6 +268,10 @@ fn names_can_be_asked_for() {
         session.hear(ask(&["ns/2", "ns/3"], &[])),
         Heard::Wants(services)
     );
+    let gone = session.responses(&world, "v").remove(0).removed_resources;
+    assert_eq!(gone, ["ns/3"], "who asks for it would wait for it");
+    let mut session = Session::default();
+    session.hear(ask(&["ns/2"], &[]));
     assert_eq!(told(&mut session), ["ns/2"]);
     session.hear(ask(&["ns/1"], &["ns/2"]));
     assert_eq!(told(&mut session), ["ns/1"]);
