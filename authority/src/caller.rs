@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::SystemTime;
 
 use outrigger_core::peer::SpiffeId;
 
@@ -17,6 +18,9 @@ pub struct Caller {
     pub pod: Option<String>,
     /// How it has proved that.
     pub proof: Proof,
+    /// Until when that holds: whoever is told things for longer has to prove it again. `None`: the proof has no end, which a
+    /// [`Gate`](crate::Gate) gives it.
+    pub until: Option<SystemTime>,
 }
 
 /// How somebody has proved who he is.
@@ -39,6 +43,7 @@ impl Caller {
             service_account: service_account.to_owned(),
             pod: None,
             proof,
+            until: None,
         };
         // Of a trust domain that is one for sure, so that the other two are what is looked at.
         match SpiffeId::parse(&caller.id("x")) {
@@ -51,6 +56,13 @@ impl Caller {
                 namespace.escape_default()
             ))),
         }
+    }
+
+    /// The same, until then.
+    #[must_use]
+    pub fn until(self, until: SystemTime) -> Self {
+        let until = Some(until);
+        Self { until, ..self }
     }
 
     /// Its identity in a mesh: `spiffe://TRUST_DOMAIN/ns/NAMESPACE/sa/ACCOUNT`.

@@ -15,6 +15,14 @@ pub struct Counts {
     pub not_proved: AtomicU64,
     /// Callers of whom nobody could say whether they had.
     pub unknown: AtomicU64,
+    /// Reviews of tokens that were made.
+    pub reviews: AtomicU64,
+    /// Tokens whose review was answered from memory, or by one that was on its way.
+    pub reviews_spared: AtomicU64,
+    /// Connections that were closed because there were as many as there may be.
+    pub connections_too_many: AtomicU64,
+    /// Connections that were closed because nobody has proved who he is.
+    pub connections_unproved: AtomicU64,
     /// Handshakes of TLS that failed.
     pub handshakes_failed: AtomicU64,
     /// Handshakes that took too long.
@@ -25,7 +33,7 @@ pub struct Counts {
 
 impl Counts {
     /// Names, for a page of metrics, with what they count.
-    pub fn all(&self) -> [(&'static str, u64, &'static str); 8] {
+    pub fn all(&self) -> [(&'static str, u64, &'static str); 12] {
         let value = |of: &AtomicU64| of.load(Ordering::Relaxed);
         [
             (
@@ -52,6 +60,26 @@ impl Counts {
                 "authority_unknown_total",
                 value(&self.unknown),
                 "Callers of whom nobody could say whether they had",
+            ),
+            (
+                "authority_reviews_total",
+                value(&self.reviews),
+                "Reviews of tokens",
+            ),
+            (
+                "authority_reviews_spared_total",
+                value(&self.reviews_spared),
+                "Tokens that were found good or bad a moment ago, and not reviewed again",
+            ),
+            (
+                "authority_connections_too_many_total",
+                value(&self.connections_too_many),
+                "Connections closed by --max-connections or --max-webhook-connections",
+            ),
+            (
+                "authority_connections_unproved_total",
+                value(&self.connections_unproved),
+                "Connections closed because nobody has proved who he is there",
             ),
             (
                 "authority_handshakes_failed_total",

@@ -4,10 +4,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use http::header::AUTHORIZATION;
-use tokio::sync::Semaphore;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::{BoxFuture, Service};
@@ -18,6 +17,7 @@ use crate::accept::Peer;
 use crate::caller::{Caller, Refused, Reviewer};
 use crate::counts::Counts;
 use crate::limits::Limits;
+use crate::reviewed::Reviewed;
 
 /// Longest token that is looked at: those of Kubernetes have some 1,200 bytes.
 pub const MAX_TOKEN_BYTES: usize = 16 * 1024;
@@ -38,8 +38,7 @@ impl<S> std::fmt::Debug for Gate<S> {
 
 /// Who decides at a gate; several gates may have one.
 pub struct Keeper {
-    reviewer: Arc<dyn Reviewer>,
-    reviews: Semaphore,
+    reviewed: Reviewed,
     limits: Limits,
     counts: Arc<Counts>,
 }
@@ -55,39 +54,41 @@ impl Keeper {
     #[must_use]
     pub fn new(reviewer: Arc<dyn Reviewer>, limits: Limits, counts: Arc<Counts>) -> Self {
         Self {
-            reviewer,
-            reviews: Semaphore::new(limits.max_reviews),
+            reviewed: Reviewed::new(reviewer, &limits, Arc::clone(&counts)),
             limits,
             counts,
         }
     }
 
-    /// Who sends a request with this head.
+    /// Who sends a request with this head, and until when whoever serves it may believe that.
     ///
     /// # Errors
     /// He has not proved it, or nobody can say.
     pub async fn who(&self, head: &http::request::Parts) -> Result<Caller, Refused> {
+        let now = SystemTime::now();
+        let peer = head.extensions.get::<Peer>();
         let mut tokens = head.headers.get_all(AUTHORIZATION).iter();
         let found = match (tokens.next(), tokens.next()) {
-            (Some(value), None) => self.by_token(bearer(value)?).await,
+            (Some(value), None) => self.by_token(bearer(value)?, now).await,
             (Some(_), Some(_)) => Err(Refused::NotProved("there are two tokens".into())),
-            (None, _) => match head.extensions.get::<Peer>() {
-                Some(Peer {
-                    caller: Some((caller, until)),
-                    ..
-                }) if *until > SystemTime::now() => Ok(caller.clone()),
-                Some(Peer {
-                    caller: Some(_), ..
-                }) => Err(Refused::NotProved(
+            (None, _) => match peer.and_then(|peer| peer.caller.as_ref()) {
+                Some(caller) if caller.until > Some(now) => Ok(caller.clone()),
+                Some(_) => Err(Refused::NotProved(
                     "the certificate of this connection is over".into(),
                 )),
-                _ => Err(Refused::NotProved(
+                None => Err(Refused::NotProved(
                     "neither a token (authorization: Bearer) nor a certificate of this mesh".into(),
                 )),
             },
         };
         let counter = match &found {
-            Ok(_) => return found,
+            Ok(caller) => {
+                if let Some(peer) = peer {
+                    peer.prove();
+                }
+                let until = caller.until.map(|until| some_time(now, until, chance()));
+                return found.map(|caller| Caller { until, ..caller });
+            }
             Err(Refused::NotProved(_)) => &self.counts.not_proved,
             Err(Refused::Unknown(_)) => &self.counts.unknown,
         };
@@ -95,23 +96,36 @@ impl Keeper {
         found
     }
 
-    async fn by_token(&self, token: &str) -> Result<Caller, Refused> {
-        let review = async {
-            // It is never closed.
-            let _turn = self.reviews.acquire().await;
-            self.reviewer.review(token).await
-        };
+    async fn by_token(&self, token: &str, now: SystemTime) -> Result<Caller, Refused> {
         let limit = self.limits.review_timeout;
-        tokio::time::timeout(limit, review)
-            .await
-            .unwrap_or_else(|_| {
-                let why = format!(
-                    "nobody has said within {} s whose token this is",
-                    limit.as_secs()
-                );
-                Err(Refused::Unknown(why))
-            })
+        let review = tokio::time::timeout(limit, self.reviewed.review(token));
+        let Ok(found) = review.await else {
+            let why = format!(
+                "nobody has said within {} s whose token this is",
+                limit.as_secs()
+            );
+            return Err(Refused::Unknown(why));
+        };
+        let again = now.checked_add(self.limits.token_recheck);
+        found.map(|caller| {
+            let until = caller.until.into_iter().chain(again).min();
+            Caller { until, ..caller }
+        })
     }
+}
+
+/// A time in the last tenth of what is left, by chance, so that those who came together do not all have to come again at once.
+fn some_time(now: SystemTime, until: SystemTime, chance: u64) -> SystemTime {
+    let tenth = until.duration_since(now).unwrap_or_default() / 10;
+    let nanos = (tenth.as_nanos() * u128::from(chance)) >> 64;
+    until - Duration::from_nanos(u64::try_from(nanos).unwrap_or(0))
+}
+
+/// A random number. Without one nobody's time is shortened.
+fn chance() -> u64 {
+    let mut bytes = [0; 8];
+    let filled = aws_lc_rs::rand::fill(&mut bytes);
+    filled.map_or(0, |()| u64::from_ne_bytes(bytes))
 }
 
 /// The token of a header.
@@ -187,8 +201,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::caller::{Proof, Reviewing};
 
@@ -226,13 +238,76 @@ mod tests {
             if let Some(until) = until {
                 let caller = Caller::new("shop", "cart", Proof::Certificate).unwrap();
                 let addr = ([127, 0, 0, 1], 1).into();
-                let caller = Some((caller, until));
-                request.extensions_mut().insert(Peer { addr, caller });
+                let peer = Peer::new(addr, Some(caller.until(until)));
+                request.extensions_mut().insert(peer);
             }
             let (head, ()) = request.into_parts();
             let found = keeper.who(&head).await;
             let told = found.map_or_else(|why| why.to_string(), |caller| caller.service_account);
             assert!(told.contains(words), "{values:?} {until:?}: {told}");
+        }
+    }
+
+    /// Knows everybody, some until a time.
+    struct Everybody(Option<SystemTime>);
+
+    impl Reviewer for Everybody {
+        fn review<'a>(&'a self, _token: &'a str) -> Reviewing<'a> {
+            let caller = Caller::new("shop", "cart", Proof::Token);
+            let until = self.0;
+            Box::pin(async move { caller.map(|caller| Caller { until, ..caller }) })
+        }
+    }
+
+    #[tokio::test]
+    async fn nobody_is_believed_for_ever() {
+        let limits = Limits::default();
+        let minute = Duration::from_secs(60);
+        let hour = limits.token_recheck;
+        let now = SystemTime::now();
+        // Until when the token says to be good, a certificate if that is what is shown, and how long who shows it is believed.
+        for (token, certificate, most) in [
+            (Some(None), None, hour),
+            (Some(Some(now + 5 * minute)), None, 5 * minute),
+            (Some(Some(now + 48 * hour)), None, hour),
+            (Some(None), Some(now + minute), hour),
+            (None, Some(now + minute), minute),
+            (None, Some(now + 48 * hour), 48 * hour),
+        ] {
+            let reviewer = Arc::new(Everybody(token.flatten()));
+            let keeper = Keeper::new(reviewer, limits, Arc::default());
+            let mut request = http::Request::new(());
+            if token.is_some() {
+                let value = http::HeaderValue::from_static("Bearer a");
+                request.headers_mut().append(AUTHORIZATION, value);
+            }
+            if let Some(until) = certificate {
+                let caller = Caller::new("shop", "cart", Proof::Certificate).unwrap();
+                let peer = Peer::new(([127, 0, 0, 1], 1).into(), Some(caller.until(until)));
+                request.extensions_mut().insert(peer);
+            }
+            let (head, ()) = request.into_parts();
+            let until = keeper.who(&head).await.unwrap().until.unwrap();
+            let left = until.duration_since(now).unwrap();
+            let clock = SystemTime::now().duration_since(now).unwrap();
+            assert!(left <= most + clock, "{token:?} {certificate:?}: {left:?}");
+            assert!(left >= most / 10 * 9, "{token:?} {certificate:?}: {left:?}");
+        }
+    }
+
+    #[test]
+    fn ends_are_spread_over_the_last_tenth() {
+        let now = SystemTime::now();
+        let second = Duration::from_secs(1);
+        for (left, chance, end) in [
+            (100, 0, 100.0),
+            (100, u64::MAX / 2 + 1, 95.0),
+            (100, u64::MAX, 90.0),
+            (0, u64::MAX, 0.0),
+        ] {
+            let until = some_time(now, now + left * second, chance);
+            let got = until.duration_since(now).unwrap().as_secs_f64();
+            assert!((got - end).abs() < 0.001, "{left} {chance}: {got}");
         }
     }
 }

@@ -9,16 +9,17 @@
 //! use std::sync::Arc;
 //! use std::time::SystemTime;
 //! use outrigger_authority::{
-//!     Authority, CaFiles, Follower, Gate, Keeper, KnownTokens, Limits, Serving, Signer, incoming,
+//!     Authority, CaFiles, Door, Follower, Gate, Keeper, KnownTokens, Limits, Serving, Signer, incoming,
 //! };
 //!
 //! let now = SystemTime::now();
 //! let files = CaFiles::read_or_make("/var/lib/outrigger/ca".as_ref(), "cluster.local", now)?;
 //! let signer = Signer::open(&files, "cluster.local", now)?;
-//! let authority = Arc::new(Authority::new(signer, Limits::default()));
+//! let limits = Limits::default();
+//! let authority = Arc::new(Authority::new(signer, limits));
 //! let reviewer = Arc::new(KnownTokens::of_file("/etc/outrigger/tokens".into()));
 //! let counts = Arc::clone(authority.counts());
-//! let keeper = Arc::new(Keeper::new(reviewer, Limits::default(), counts));
+//! let keeper = Arc::new(Keeper::new(reviewer, limits, counts));
 //!
 //! let names = vec!["outrigger.outrigger-system.svc".to_owned()];
 //! let serving = Arc::new(Serving::new(Arc::clone(&authority), names, now)?);
@@ -29,7 +30,7 @@
 //! tonic::transport::Server::builder()
 //!     .add_service(Gate::new(authority.service(), keeper))
 //!     // Discovery behind another gate finds the caller in its requests' extensions.
-//!     .serve_with_incoming(incoming(listener, serving, &["h2"]))
+//!     .serve_with_incoming(incoming(listener, serving, Door::of_services(&limits)))
 //!     .await?;
 //! # Ok(())
 //! # }
@@ -43,12 +44,13 @@ mod follow;
 mod gate;
 mod limits;
 mod request;
+mod reviewed;
 mod service;
 mod serving;
 mod signer;
 mod tokens;
 
-pub use accept::{Peer, Stream, incoming};
+pub use accept::{Door, Peer, Stream, incoming};
 pub use caller::{Caller, Proof, Refused, Reviewer, Reviewing};
 pub use counts::Counts;
 pub use files::{CA_CERT, CA_KEY, CERT_CHAIN, CaFiles, ROOT_CERT, ROOT_LIFETIME};
@@ -59,4 +61,4 @@ pub use request::{BadRequest, Requested};
 pub use service::Authority;
 pub use serving::Serving;
 pub use signer::{CLOCKS_DIFFER, ForServer, Lifetime, Signed, Signer};
-pub use tokens::{KnownTokens, SignedTokens};
+pub use tokens::{KnownTokens, SignedTokens, end_of};

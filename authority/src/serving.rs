@@ -85,7 +85,7 @@ impl Serving {
         self.authority.limits()
     }
 
-    pub(crate) fn counts(&self) -> &Counts {
+    pub(crate) fn counts(&self) -> &Arc<Counts> {
         self.authority.counts()
     }
 

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use outrigger_authority::{
-    Authority, CaFiles, Caller, Gate, Keeper, Limits, Proof, Refused, Reviewer, Reviewing, Serving,
-    Signer, incoming,
+    Authority, CaFiles, Caller, Door, Gate, Keeper, Limits, Proof, Refused, Reviewer, Reviewing,
+    Serving, Signer, incoming,
 };
 use outrigger_identity::{Certificate, pem_certificates, pem_key};
 use outrigger_xds::certificates::{CertificateRequest, CertificateResponse, create_certificate};
@@ -56,7 +56,7 @@ impl Mesh {
         let serving = Arc::new(serving);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let addr = listener.local_addr().unwrap();
-        let connections = incoming(listener, Arc::clone(&serving), &["h2"]);
+        let connections = incoming(listener, Arc::clone(&serving), Door::of_services(&limits));
         let service = Gate::new(authority.service(), keeper);
         let server = tonic::transport::Server::builder().add_service(service);
         tokio::spawn(server.serve_with_incoming(connections));
@@ -300,4 +300,65 @@ async fn who_is_slow_to_shake_hands_keeps_nobody_waiting() {
     while late() < 4 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn more_connections_than_there_may_be_are_closed_and_a_place_that_is_free_is_given() {
+    let limits = Limits {
+        max_connections: 2,
+        ..Limits::default()
+    };
+    let mesh = Mesh::start(limits).await;
+    let too_many = || {
+        let counts = mesh.authority.counts();
+        counts.connections_too_many.load(Ordering::Relaxed)
+    };
+    let first = TcpStream::connect(mesh.addr).await.unwrap();
+    let second = TcpStream::connect(mesh.addr).await.unwrap();
+    for closed in 1..4 {
+        let mut third = TcpStream::connect(mesh.addr).await.unwrap();
+        let mut byte = [0];
+        let read = tokio::io::AsyncReadExt::read(&mut third, &mut byte).await;
+        assert!(matches!(read, Ok(0) | Err(_)), "{read:?}");
+        assert_eq!(too_many(), closed);
+    }
+    assert!(mesh.ask_by_token(Some("good")).await.is_err());
+    drop(first);
+    // As soon as it is seen that it has gone.
+    while mesh.ask_by_token(Some("good")).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    drop(second);
+}
+
+#[tokio::test]
+async fn who_proves_nothing_is_not_kept() {
+    let limits = Limits {
+        proof_timeout: Duration::from_secs(1),
+        ..Limits::default()
+    };
+    let mesh = Mesh::start(limits).await;
+    let target = mesh.target(&mesh.files.roots);
+    let counts = mesh.authority.counts();
+    let unproved = || counts.connections_unproved.load(Ordering::Relaxed);
+    let ask = |channel| {
+        let mut request = Request::new(request(&KeyPair::generate().unwrap()));
+        let value = "Bearer good".parse().unwrap();
+        request.metadata_mut().insert("authorization", value);
+        create_certificate(channel, request)
+    };
+    let proved = loop {
+        let channel = target.connect().await.unwrap();
+        // A machine may be slower than the limit.
+        if ask(channel.clone()).await.is_ok() {
+            break channel;
+        }
+    };
+    let before = unproved();
+    let silent = target.connect().await.unwrap();
+    while unproved() == before {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    ask(proved).await.unwrap();
+    drop(silent);
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use outrigger_authority::{
-    Authority, CaFiles, Gate, Keeper, KnownTokens, Limits, Serving, Signer, incoming,
+    Authority, CaFiles, Door, Gate, Keeper, KnownTokens, Limits, Serving, Signer, incoming,
 };
 use outrigger_identity::csr::{self, Held, KeyKind, Settings};
 use outrigger_identity::{Allowed, Source as _, check};
@@ -65,7 +65,11 @@ async fn a_workload_goes_on_by_its_certificate_when_its_token_is_gone() {
     let addr = listener.local_addr().unwrap();
     let service = Gate::new(authority.service(), keeper);
     let server = tonic::transport::Server::builder().add_service(service);
-    tokio::spawn(server.serve_with_incoming(incoming(listener, serving, &["h2"])));
+    tokio::spawn(server.serve_with_incoming(incoming(
+        listener,
+        serving,
+        Door::of_services(&limits),
+    )));
     let settings = Settings {
         target: Target::new(
             Address::parse(&addr.to_string()).unwrap(),

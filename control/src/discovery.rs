@@ -5,7 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use outrigger_authority::Caller;
 use outrigger_xds::messages::Resource;
@@ -14,7 +14,7 @@ use outrigger_xds::service::{Discover, Responses};
 use outrigger_xds::{Key, Kind, envoy};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 use tracing::{debug, info, warn};
@@ -50,6 +50,9 @@ pub struct Limits {
     /// Clients that are sent a first configuration at a time: all of it is in memory until it is sent. Others wait.
     pub max_first: usize,
 }
+
+/// Who has to prove again who he is, is looked at this often: clocks are set, and machines sleep.
+const LOOK: Duration = Duration::from_secs(60);
 
 /// A client that has not taken its first configuration for so long is waited for by nobody else.
 const FIRST_TAKEN: Duration = Duration::from_secs(10);
@@ -227,6 +230,7 @@ impl<T: Telling> Stream<T> {
             return Ok(());
         };
         let proven = caller.as_ref().map(|caller| &*caller.namespace);
+        let until = caller.as_ref().and_then(|caller| caller.until);
         let viewer = match Viewer::of(T::node(&first), proven) {
             Ok(viewer) => viewer,
             Err(stranger) => {
@@ -258,12 +262,30 @@ impl<T: Telling> Stream<T> {
             () = self.sender.closed() => {}
         }
         let ended = match self.hear(first, &standing) {
-            Ok(()) => self.turns(&mut standing).await,
+            Ok(()) => {
+                let over = over(until);
+                tokio::select! {
+                    ended = self.turns(&mut standing) => ended,
+                    () = over => {
+                        self.send_away(&standing.viewer);
+                        Ok(())
+                    }
+                }
+            }
             ended => ended,
         };
         self.clients.lock().remove(&id);
         info!(target: "discovery", "`{}` has gone", standing.viewer.id);
         ended
+    }
+
+    /// What a client has proved is over: it comes again with what it has by then, and is sent what differs.
+    fn send_away(&self, viewer: &Viewer) {
+        Counts::add(&self.open.0.counts.over, 1);
+        info!(target: "discovery", "what `{}` has proved is over; it is to prove it again", viewer.id);
+        let why = "what you have proved is over; come again with a newer certificate or token";
+        // A client that takes nothing does not have to be told.
+        let _ = self.sender.try_send(Err(Status::unauthenticated(why)));
     }
 
     async fn turns(&mut self, standing: &mut Standing) -> Result<(), Status> {
@@ -397,6 +419,19 @@ impl<T: Telling> Stream<T> {
             }
         }
         true
+    }
+}
+
+/// Comes to its end when that time has come; never without one.
+async fn over(until: Option<SystemTime>) {
+    let Some(until) = until else {
+        return std::future::pending().await;
+    };
+    while let Ok(left) = until.duration_since(SystemTime::now()) {
+        if left.is_zero() {
+            return;
+        }
+        sleep(left.min(LOOK)).await;
     }
 }
 

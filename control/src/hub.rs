@@ -44,6 +44,8 @@ pub struct Counts {
     pub strangers: AtomicU64,
     /// Streams that were refused because there were too many.
     pub too_many: AtomicU64,
+    /// Streams that were ended because what their clients had proved was over.
+    pub over: AtomicU64,
     /// Responses that were sent.
     pub responses: AtomicU64,
     /// Objects that were sent in them.

@@ -1,12 +1,7 @@
 //! Whose a token is, by asking Kubernetes (`authentication.k8s.io/v1 TokenReview`).
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
-
-use aws_lc_rs::digest::{SHA256, digest};
 use kube::Client;
-use outrigger_authority::{Caller, Proof, Refused, Reviewer, Reviewing};
+use outrigger_authority::{Caller, Proof, Refused, Reviewer, Reviewing, end_of};
 use serde_json::{Value, json};
 
 use crate::request::{self, What, post};
@@ -14,26 +9,16 @@ use crate::request::{self, What, post};
 /// For whom tokens have to be: Istio's default, as kubelet is asked to write them into pods.
 pub const AUDIENCE: &str = "istio-ca";
 
-/// What was found out holds so long; a pod that is deleted may ask that much longer.
-const GOOD_FOR: Duration = Duration::from_secs(10);
-
-/// So many answers are kept.
-const MOST: usize = 4096;
-
 /// What usernames of service accounts begin with.
 const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 
 /// Where a review stands of the pod that a token was given to.
 const POD: &str = "authentication.kubernetes.io/pod-name";
 
-/// A token's SHA-256: the token itself is not kept.
-type Digest = [u8; 32];
-
-/// Asks Kubernetes, at most once in ten seconds about one token that was found good.
+/// Asks Kubernetes about each token. A [`Keeper`](outrigger_authority::Keeper) does not ask about one again at once.
 pub struct TokenReviews {
     client: Client,
     audience: String,
-    known: Mutex<HashMap<Digest, (Instant, Caller)>>,
 }
 
 impl TokenReviews {
@@ -43,16 +28,10 @@ impl TokenReviews {
         Self {
             client,
             audience: AUDIENCE.to_owned(),
-            known: Mutex::default(),
         }
     }
 
     async fn find(&self, token: &str) -> Result<Caller, Refused> {
-        let hashed = digest(&SHA256, token.as_bytes());
-        let hashed: Digest = hashed.as_ref().try_into().expect("SHA-256 has 32 bytes");
-        if let Some(caller) = self.known(&hashed, Instant::now()) {
-            return Ok(caller);
-        }
         let review = json!({
             "apiVersion": "authentication.k8s.io/v1", "kind": "TokenReview",
             "spec": {"token": token, "audiences": [self.audience]},
@@ -74,25 +53,9 @@ impl TokenReviews {
             }
         };
         let caller = caller(&review["status"], &self.audience)?;
-        self.keep(hashed, caller.clone(), Instant::now());
-        Ok(caller)
-    }
-
-    fn known(&self, hashed: &Digest, now: Instant) -> Option<Caller> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let (since, caller) = known.get(hashed)?;
-        (now.duration_since(*since) < GOOD_FOR).then(|| caller.clone())
-    }
-
-    fn keep(&self, hashed: Digest, caller: Caller, now: Instant) {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST {
-            known.retain(|_, (since, _)| now.duration_since(*since) < GOOD_FOR);
-        }
-        // Those that have no room are asked about again.
-        if known.len() < MOST {
-            known.insert(hashed, (now, caller));
-        }
+        // A review does not say until when.
+        let until = end_of(token);
+        Ok(Caller { until, ..caller })
     }
 }
 

@@ -90,6 +90,15 @@ pub(crate) struct ControlArgs {
     )]
     pub(crate) max_first_at_once: NonZeroUsize,
 
+    /// Connections to --admin at a time; more wait
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "128",
+        env = "OUTRIGGER_CONTROL_MAX_ADMIN_CONNECTIONS"
+    )]
+    pub(crate) max_admin_connections: NonZeroUsize,
+
     /// What is told of what happens, such as `warn` or `info,discovery:debug` [default: info]
     #[arg(long, value_name = "LEVELS", env = "OUTRIGGER_LOG")]
     pub(crate) log_level: Option<Levels>,
@@ -194,6 +203,15 @@ pub(crate) struct SecureArgs {
         env = "OUTRIGGER_CONTROL_WEBHOOKS"
     )]
     pub(crate) webhooks: Option<SocketAddr>,
+
+    /// Connections to --webhooks at a time, of which 128 are served and others wait; more are closed at once
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "512",
+        env = "OUTRIGGER_CONTROL_MAX_WEBHOOK_CONNECTIONS"
+    )]
+    pub(crate) max_webhook_connections: NonZeroUsize,
 
     /// What is put into pods, see docs/injection.md; read again when it changes
     #[arg(

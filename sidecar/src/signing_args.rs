@@ -42,6 +42,19 @@ pub(crate) struct SigningArgs {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_some_time, env = "OUTRIGGER_CONTROL_HANDSHAKE_TIMEOUT")]
     handshake_timeout: Duration,
 
+    /// Connections to --listen at a time, those that shake hands among them; more are closed at once. Each takes a descriptor
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "30000",
+        env = "OUTRIGGER_CONTROL_MAX_CONNECTIONS"
+    )]
+    max_connections: NonZeroUsize,
+
+    /// How long it is waited for a proof on a connection to --listen after its handshake, before it is closed
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_some_time, env = "OUTRIGGER_CONTROL_PROOF_TIMEOUT")]
+    proof_timeout: Duration,
+
     /// Reviews of tokens at a time; more wait
     #[arg(
         long,
@@ -54,6 +67,27 @@ pub(crate) struct SigningArgs {
     /// How long a review may take, the wait for its turn included
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_some_time, env = "OUTRIGGER_CONTROL_TOKEN_REVIEW_TIMEOUT")]
     token_review_timeout: Duration,
+
+    /// How long a token that was found good is believed without another review: one that is taken out may be used that much longer
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_some_time, env = "OUTRIGGER_CONTROL_TOKEN_GOOD_FOR")]
+    token_good_for: Duration,
+
+    /// How long one that was found bad is refused without another review
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_some_time, env = "OUTRIGGER_CONTROL_TOKEN_BAD_FOR")]
+    token_bad_for: Duration,
+
+    /// Answers of reviews that are kept, of good tokens and of bad ones
+    #[arg(
+        long,
+        value_name = "N",
+        default_value = "16384",
+        env = "OUTRIGGER_CONTROL_MAX_TOKENS_KEPT"
+    )]
+    max_tokens_kept: NonZeroUsize,
+
+    /// How long a sidecar that came by a token is told of changes before it has to show one again; sooner when the token is over
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = parse_some_time, env = "OUTRIGGER_CONTROL_TOKEN_RECHECK")]
+    token_recheck: Duration,
 }
 
 impl SigningArgs {
@@ -67,6 +101,12 @@ impl SigningArgs {
             handshake_timeout: self.handshake_timeout,
             max_reviews: self.max_token_reviews.get(),
             review_timeout: self.token_review_timeout,
+            max_connections: self.max_connections.get(),
+            proof_timeout: self.proof_timeout,
+            good_for: self.token_good_for,
+            bad_for: self.token_bad_for,
+            max_kept: self.max_tokens_kept.get(),
+            token_recheck: self.token_recheck,
         }
     }
 }
@@ -105,6 +145,18 @@ mod tests {
             "1",
             "--token-review-timeout",
             "1s",
+            "--max-connections",
+            "1",
+            "--proof-timeout",
+            "1s",
+            "--token-good-for",
+            "1s",
+            "--token-bad-for",
+            "1s",
+            "--max-tokens-kept",
+            "1",
+            "--token-recheck",
+            "1s",
         ];
         let least = Limits {
             lifetime: second,
@@ -114,6 +166,12 @@ mod tests {
             handshake_timeout: second,
             max_reviews: one,
             review_timeout: second,
+            max_connections: one,
+            proof_timeout: second,
+            good_for: second,
+            bad_for: second,
+            max_kept: one,
+            token_recheck: second,
         };
         assert_eq!(limits(&all).unwrap(), least);
         for option in all.iter().step_by(2) {

@@ -12,7 +12,7 @@ use std::fs;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 
-use control::{Control, command, sidecar, until};
+use control::{Control, command, proven, proving, until};
 use proxy::{Folder, Proxy, application, shop};
 use support::Told;
 
@@ -181,45 +181,6 @@ fn clear_text_is_for_this_machine() {
         .output()
         .unwrap();
     assert_eq!(run.status.code(), Some(2));
-}
-
-/// A mesh whose sidecars prove who they are: the folder of the authority, and tokens of two workloads.
-fn proving(config: &Folder) -> (std::path::PathBuf, Vec<String>) {
-    let ca = config.0.join("ca");
-    let digest = |text: &str| {
-        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
-        let digest = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
-        digest.collect::<String>()
-    };
-    let mut known = String::new();
-    for workload in ["default/shop", "other/thief"] {
-        let token = format!("a token of {workload}, nobody guesses");
-        let name = workload.replace('/', "-");
-        fs::write(config.0.join(format!("{name}.token")), &token).unwrap();
-        known += &format!("{} {workload}\n", digest(&token));
-    }
-    fs::write(config.0.join("tokens"), known).unwrap();
-    let words = ["--service", "localhost", "--listen", "127.0.0.1:0"];
-    let mut more: Vec<String> = words.map(String::from).to_vec();
-    more.extend(["--ca".into(), ca.display().to_string()]);
-    more.extend([
-        "--tokens".into(),
-        config.0.join("tokens").display().to_string(),
-    ]);
-    (ca, more)
-}
-
-fn proven(control: &Control, config: &Folder, workload: &str, more: &[&str]) -> Command {
-    let at = format!("localhost:{}", control.addr("secure").port());
-    let mut command = sidecar("one");
-    command
-        .args(["--xds", &at, "--ca", &at])
-        .arg("--ca-roots")
-        .arg(config.0.join("ca/root-cert.pem"))
-        .arg("--token")
-        .arg(config.0.join(format!("{workload}.token")))
-        .args(more);
-    command
 }
 
 #[test]

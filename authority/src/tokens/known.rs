@@ -14,7 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::read;
+use super::{read, time_of};
 use crate::caller::{Caller, Proof, Refused, Reviewer, Reviewing};
 
 /// Shorter tokens could be guessed.
@@ -114,7 +114,12 @@ fn find(text: &[u8], token: &str, now: SystemTime) -> Result<Caller, Refused> {
     if found.until.is_some_and(|until| until < seconds) {
         return Err(no("the token is over"));
     }
-    Caller::new(found.namespace, found.account, Proof::Token)
+    let caller = Caller::new(found.namespace, found.account, Proof::Token)?;
+    // That second included.
+    let until = found
+        .until
+        .and_then(|until| time_of(until.saturating_add(1)));
+    Ok(Caller { until, ..caller })
 }
 
 #[cfg(test)]
@@ -162,6 +167,12 @@ mod tests {
             ),
         ] {
             let found = find(file.as_bytes(), token, now);
+            if let Ok(caller) = &found {
+                let until = file
+                    .ends_with(" 1000")
+                    .then(|| now + Duration::from_secs(1));
+                assert_eq!(caller.until, until, "{file}");
+            }
             let found =
                 found.map(|caller| format!("{}/{}", caller.namespace, caller.service_account));
             let found = found.map_err(|why| why.to_string());

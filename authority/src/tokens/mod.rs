@@ -1,7 +1,6 @@
 //! Reviewers of tokens for meshes without Kubernetes' help: by a list of known ones, or by the keys of who made them.
 //!
-//! Both read their file anew for each review: it is small, asked rarely, and a token that was taken out of it is no good from
-//! then on.
+//! Both read their file anew for each review: it is small, and reviews are few, because their answers hold for a moment.
 
 mod known;
 mod signed;
@@ -10,6 +9,9 @@ pub use known::KnownTokens;
 pub use signed::SignedTokens;
 
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use outrigger_core::jose::Token;
 
 use crate::caller::Refused;
 
@@ -24,4 +26,18 @@ fn read(path: &Path) -> Result<Vec<u8>, Refused> {
         return Err(unknown(format!("more than {MAX_FILE_BYTES} bytes")));
     }
     std::fs::read(path).map_err(|error| unknown(error.to_string()))
+}
+
+/// When a token of RFC 7519 is over by what it says itself (`exp`): for one that somebody else has found good.
+#[must_use]
+pub fn end_of(token: &str) -> Option<SystemTime> {
+    let token = Token::read(token.as_bytes()).ok()?;
+    (token.expires > 0)
+        .then(|| time_of(token.expires))
+        .flatten()
+}
+
+/// A time in seconds since 1970; `None` is later than any clock shows.
+fn time_of(seconds: u64) -> Option<SystemTime> {
+    UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }

@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use outrigger_core::jose::{Claim, KeySet, Token};
 use outrigger_jwt::check_signature;
 
-use super::read;
+use super::{read, time_of};
 use crate::caller::{Caller, Proof, Refused, Reviewer, Reviewing};
 
 /// How Kubernetes names a service account: `system:serviceaccount:NAMESPACE:ACCOUNT`.
@@ -96,6 +96,8 @@ impl SignedTokens {
         let mut caller = Caller::new(namespace, account, Proof::Token)?;
         let pod = Claim::at(&token.claims, &["kubernetes.io", "pod", "name"]);
         caller.pod = pod.and_then(Claim::text).map(str::to_owned);
+        // As long as it would be let in.
+        caller.until = time_of(token.expires.saturating_add(CLOCKS_DIFFER));
         Ok(caller)
     }
 }
@@ -209,6 +211,7 @@ mod tests {
                 (Ok(caller), Ok(pod)) => {
                     assert_eq!(caller.id("td"), "spiffe://td/ns/shop/sa/cart", "{claims}");
                     assert_eq!(caller.pod.as_deref(), pod, "{claims}");
+                    assert!(caller.until > Some(now), "{claims}");
                 }
                 (Err(Refused::NotProved(why)), Err(words)) => {
                     assert!(why.contains(words), "{claims}: {why}");
@@ -217,6 +220,12 @@ mod tests {
             }
         }
         let claims = format!(r#"{{{sub},"aud":"istio-ca","exp":10001}}"#);
+        let ends = |claims: &str| crate::end_of(&token(&ours, claims));
+        assert_eq!(ends(&claims), Some(now + Duration::from_secs(1)));
+        for endless in [r#"{"sub":"a"}"#, r#"{"exp":18446744073709551615}"#] {
+            assert_eq!(ends(endless), None, "{endless}");
+        }
+        assert_eq!(crate::end_of("no token"), None);
         let forged = token(&key(), &claims);
         assert!(judge(None).find(&keys, &forged, now).is_err());
         let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#);

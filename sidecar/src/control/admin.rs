@@ -23,9 +23,6 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tracing::debug;
 
-/// Connections at a time; more wait. Who says nothing is let go of after hyper's time for a head.
-const MAX_CONNECTIONS: usize = 128;
-
 /// How long nobody is accepted when there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -36,12 +33,20 @@ pub(super) struct Told {
     pub(super) authority: Option<Arc<Authority>>,
     /// Of reviews, where there are any.
     pub(super) reviews: Option<Arc<Counts>>,
+    /// Times that connections to this had to wait.
+    pub(super) waited: AtomicU64,
 }
 
-/// Serves for ever.
-pub(super) async fn serve(listener: TcpListener, told: Arc<Told>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+/// How long a client may take for the head of a request, and a connection be without one.
+const HEAD_TIME: Duration = Duration::from_secs(30);
+
+/// Serves for ever, so many connections at a time; more wait.
+pub(super) async fn serve(listener: TcpListener, told: Arc<Told>, most: usize) {
+    let places = Arc::new(Semaphore::new(most));
     loop {
+        if places.available_permits() == 0 {
+            told.waited.fetch_add(1, Ordering::Relaxed);
+        }
         // It is never closed.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
@@ -60,6 +65,7 @@ pub(super) async fn serve(listener: TcpListener, told: Arc<Told>) {
             });
             let served = hyper::server::conn::http1::Builder::new()
                 .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIME)
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
             if let Err(error) = served {
@@ -133,7 +139,7 @@ fn metrics(told: &Told) -> String {
     let counts = &hub.counts;
     let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let (objects, bytes) = hub.ask(|world| (world.len() as u64, world.bytes() as u64));
-    let rows: [(&str, &str, &str, u64); 14] = [
+    let rows: [(&str, &str, &str, u64); 16] = [
         ("objects", "gauge", "objects of the mesh", objects),
         ("object_bytes", "gauge", "bytes of them on their way", bytes),
         (
@@ -171,6 +177,18 @@ fn metrics(told: &Told) -> String {
             "counter",
             "clients sent away by --max-clients",
             of(&counts.too_many),
+        ),
+        (
+            "clients_over",
+            "counter",
+            "streams ended because what was proved there was over",
+            of(&counts.over),
+        ),
+        (
+            "admin_connections_waited",
+            "counter",
+            "times that connections to --admin waited by --max-admin-connections",
+            of(&told.waited),
         ),
         (
             "responses",

@@ -10,6 +10,7 @@ mod secure;
 use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use outrigger_control::discovery::{Limits, Server, listen};
@@ -105,8 +106,10 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
         clients: server.clients(),
         authority: secure.as_ref().map(Secure::authority),
         reviews: secure.as_ref().map(Secure::reviews),
+        waited: AtomicU64::new(0),
     };
-    tokio::spawn(admin::serve(admin, Arc::new(told)));
+    let most = args.max_admin_connections.get();
+    tokio::spawn(admin::serve(admin, Arc::new(told), most));
     if let (Some(cluster), Some(secure)) = (cluster, &secure) {
         let webhooks = args.cluster.webhook_configuration.clone();
         tokio::spawn(cluster.write(Arc::clone(&hub), secure.authority(), webhooks));

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use outrigger_authority::{
-    Authority, CaFiles, Follower, Gate, Keeper, KnownTokens, Refused, Reviewer, Reviewing, Serving,
-    SignedTokens, Signer, incoming,
+    Authority, CaFiles, Door, Follower, Gate, Keeper, KnownTokens, Refused, Reviewer, Reviewing,
+    Serving, SignedTokens, Signer, incoming,
 };
 use outrigger_control::discovery::{Server, listen};
 use outrigger_inject::{Counts, Settings};
@@ -145,7 +145,11 @@ impl Secure {
                 .http2_keepalive_timeout(Some(KEEP_ALIVE_TIMEOUT))
                 .add_service(Gate::new(self.authority.service(), keeper()))
                 .add_service(Gate::new(discovery, keeper()))
-                .serve_with_incoming(incoming(listener, Arc::clone(&self.serving), &["h2"]));
+                .serve_with_incoming(incoming(
+                    listener,
+                    Arc::clone(&self.serving),
+                    Door::of_services(self.authority.limits()),
+                ));
             tokio::spawn(async move {
                 if let Err(error) = served.await {
                     error!(target: "main", "nobody is served over TLS any more: {error}");
@@ -164,7 +168,13 @@ impl Secure {
                 .local_addr()
                 .map_err(|error| (BAD, error.to_string()))?;
             places.push(("webhooks", addr));
-            let streams = incoming(listener, Arc::clone(&self.serving), &["h2", "http/1.1"]);
+            // API servers prove nothing, and who says nothing is let go of by who serves.
+            let door = Door {
+                alpn: &["h2", "http/1.1"],
+                max_connections: args.max_webhook_connections.get(),
+                proof_timeout: None,
+            };
+            let streams = incoming(listener, Arc::clone(&self.serving), door);
             let counts = Arc::clone(&self.reviews);
             tokio::spawn(outrigger_inject::serve(settings.asked(), counts, streams));
         }

@@ -65,6 +65,21 @@ impl Control {
         }
     }
 
+    /// What a counter has come to, once it is that much.
+    pub(crate) fn count(&self, name: &str, least: u64) -> u64 {
+        let begun = Instant::now();
+        loop {
+            let page = self.page("/stats/prometheus", &format!("\n{name} "));
+            let mut lines = page.lines();
+            let value = lines.find_map(|line| line.strip_prefix(name)?.trim().parse().ok());
+            match value {
+                Some(value) if value >= least => return value,
+                value => assert!(begun.elapsed() < PATIENCE, "{name} is {value:?}"),
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     pub(crate) fn signal(&self, name: &str) {
         let kill = Command::new("kill")
             .arg(name)
@@ -103,6 +118,46 @@ pub(crate) fn command(control: SocketAddr, name: &str, more: &[&str]) -> Command
     command
         .arg("--xds")
         .arg(format!("http://{control}"))
+        .args(more);
+    command
+}
+
+/// A mesh whose sidecars prove who they are: the folder of the authority, and tokens of two workloads.
+pub(crate) fn proving(config: &Folder) -> (std::path::PathBuf, Vec<String>) {
+    let ca = config.0.join("ca");
+    let digest = |text: &str| {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, text.as_bytes());
+        let digest = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+        digest.collect::<String>()
+    };
+    let mut known = String::new();
+    for workload in ["default/shop", "other/thief"] {
+        let token = format!("a token of {workload}, nobody guesses");
+        let name = workload.replace('/', "-");
+        std::fs::write(config.0.join(format!("{name}.token")), &token).unwrap();
+        known += &format!("{} {workload}\n", digest(&token));
+    }
+    std::fs::write(config.0.join("tokens"), known).unwrap();
+    let words = ["--service", "localhost", "--listen", "127.0.0.1:0"];
+    let mut more: Vec<String> = words.map(String::from).to_vec();
+    more.extend(["--ca".into(), ca.display().to_string()]);
+    more.extend([
+        "--tokens".into(),
+        config.0.join("tokens").display().to_string(),
+    ]);
+    (ca, more)
+}
+
+/// A sidecar that learns it over TLS, proving who it is by the token of a workload.
+pub(crate) fn proven(control: &Control, config: &Folder, workload: &str, more: &[&str]) -> Command {
+    let at = format!("localhost:{}", control.addr("secure").port());
+    let mut command = sidecar("one");
+    command
+        .args(["--xds", &at, "--ca", &at])
+        .arg("--ca-roots")
+        .arg(config.0.join("ca/root-cert.pem"))
+        .arg("--token")
+        .arg(config.0.join(format!("{workload}.token")))
         .args(more);
     command
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use outrigger_authority::{
-    Authority, CaFiles, Gate, Keeper, KnownTokens, Limits, Serving, Signer, incoming,
+    Authority, CaFiles, Door, Gate, Keeper, KnownTokens, Limits, Serving, Signer, incoming,
 };
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
@@ -76,7 +76,11 @@ impl Stage {
                 tokio::spawn(Arc::clone(&shown).keep());
                 let service = Gate::new(signing.service(), keeper);
                 let server = tonic::transport::Server::builder().add_service(service);
-                let served = server.serve_with_incoming(incoming(listener, shown, &["h2"]));
+                let served = server.serve_with_incoming(incoming(
+                    listener,
+                    shown,
+                    Door::of_services(&limits),
+                ));
                 served.await.unwrap();
             });
         });
