@@ -173,9 +173,12 @@ pub fn compile(
         workload,
         mesh,
     };
-    let mut services = services::Services::new(&input);
-    auto_addresses::allocate(&mut services, mesh, registry);
     let mut scope = scope::Scope::new(&input);
+    let imports = |namespace: &str, host: &str| scope.imports(namespace, host);
+    let imports: &services::Imports<'_> = &imports;
+    let imports = (!scope.has_everything()).then_some(imports);
+    let mut services = services::Services::new(&input, imports);
+    auto_addresses::allocate(&mut services, mesh, registry);
     let candidates = virtual_services::candidates(&input);
     let by_listener: Vec<_> = scope
         .listeners

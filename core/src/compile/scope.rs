@@ -128,11 +128,17 @@ impl<'a> Scope<'a> {
         self.implicit.insert(host);
     }
 
+    /// Whether any listener knows a service under its own name.
+    #[must_use]
+    pub(super) fn imports(&self, namespace: &str, host: &str) -> bool {
+        let mut listeners = self.listeners.iter();
+        listeners.any(|listener| listener.imports(namespace, host))
+    }
+
     /// Whether requests may be sent to a service, under its own name or by a rule.
     #[must_use]
     pub(super) fn reaches(&self, namespace: &str, host: &str) -> bool {
-        let mut listeners = self.listeners.iter();
-        listeners.any(|listener| listener.imports(namespace, host)) || self.implicit.contains(host)
+        self.imports(namespace, host) || self.implicit.contains(host)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Which services there are: Kubernetes Services and ServiceEntries, one for each host name (reference §3).
 //!
-//! Owns competition for a host name (a Kubernetes Service wins, then ServiceEntries that are exported to the client by name,
-//! then the oldest), what ServiceEntries of one host and namespace add to each other, and which names are other names for a
+//! Owns competition for a host name (what the Sidecar imports wins over what it does not; then a Kubernetes Service, then
+//! ServiceEntries that are exported to the client by name, then the oldest), what ServiceEntries of one host and namespace add to each other, and which names are other names for a
 //! service. Where the endpoints are is `endpoints`' business, who may use a service is `scope`'s.
 
 use core::net::IpAddr;
@@ -153,6 +153,9 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Whether a service of a namespace and host is imported.
+pub(super) type Imports<'f> = dyn Fn(&str, &str) -> bool + 'f;
+
 /// All services, by host name.
 #[derive(Debug, Default)]
 pub(super) struct Services<'a> {
@@ -162,26 +165,39 @@ pub(super) struct Services<'a> {
 }
 
 impl<'a> Services<'a> {
-    /// The services that the client's namespace may see.
+    /// The services that the client's namespace may see. Of those that want one host, who is imported (by namespace and host; `None`
+    /// imports all) comes first, whatever else is there; who is not is known all the same, because a rule may lead there (Istio).
     #[must_use]
-    pub(super) fn new(input: &Input<'a>) -> Self {
+    pub(super) fn new(input: &Input<'a>, imports: Option<&Imports<'_>>) -> Self {
         let mut services = Self::default();
         let domain = &input.mesh.cluster_domain;
         let mut of_kubernetes = input.services();
         of_kubernetes
             .retain(|resource| input.sees_service(&resource.export_to, &resource.meta.namespace));
-        for resource in &of_kubernetes {
-            let service = kubernetes_service(resource, domain);
-            services
-                .by_host
-                .entry(service.host.clone())
-                .or_insert(service);
-        }
+        let entries = visible_entries(input);
         let mut given = BTreeMap::new();
-        for resource in visible_entries(input) {
-            for host in &resource.hosts {
-                let host = names::normalize(host).into_owned();
-                services.add(entry_service(resource, host), &mut given);
+        let imports_all = imports.is_none();
+        let imports = |service: &RegistryService<'_>| {
+            imports.is_none_or(|imports| imports(service.namespace, &service.host))
+        };
+        for is_imported in [true, false] {
+            if !is_imported && imports_all {
+                break;
+            }
+            let all = of_kubernetes.iter();
+            let all = all.map(|resource| kubernetes_service(resource, domain));
+            for service in all.filter(|service| imports(service) == is_imported) {
+                services
+                    .by_host
+                    .entry(service.host.clone())
+                    .or_insert(service);
+            }
+            let all = entries.iter().flat_map(|resource| {
+                let hosts = resource.hosts.iter().map(|host| names::normalize(host));
+                hosts.map(|host| entry_service(resource, host.into_owned()))
+            });
+            for service in all.filter(|service| imports(service) == is_imported) {
+                services.add(service, &mut given);
             }
         }
         services.share(&given);

@@ -49,6 +49,67 @@ fn a_sidecar_imports_what_it_names() {
 }
 
 #[test]
+fn of_two_services_with_one_host_the_one_that_is_imported_counts() {
+    let entry = |namespace: &str, created: u8, export: &str| {
+        let meta = format!(
+            "name: api, namespace: {namespace}, creationTimestamp: '200{created}-01-01T00:00:00Z'"
+        );
+        let spec = format!(
+            "{{hosts: [api.test], exportTo: ['{export}'], ports: [{{number: 80, name: http, protocol: HTTP}}], \
+             location: MESH_INTERNAL, resolution: STATIC, endpoints: [{{address: 10.9.0.{created}}}]}}"
+        );
+        istio("ServiceEntry", &meta, &spec)
+    };
+    let both = |first: &str, second: &str| {
+        let (old, new) = (entry(first, 1, "*"), entry(second, 2, "*"));
+        format!("{SERVICES}{old}{new}")
+    };
+    let rule = virtual_service(
+        "v",
+        "{hosts: [web], http: [{route: [{destination: {host: api.test}}]}]}",
+    );
+    let private = format!(
+        "{SERVICES}{}{}",
+        entry("other", 1, "*"),
+        entry("default", 2, "default")
+    );
+    for (config, hosts, endpoint) in [
+        // Nobody says: the oldest, and before it who is exported to us by name.
+        (both("default", "other"), "['*/*']", Some("10.9.0.1")),
+        (private.clone(), "['*/*']", Some("10.9.0.2")),
+        // Whoever is imported alone, be it younger and further away.
+        (both("default", "other"), "['other/*']", Some("10.9.0.2")),
+        (both("default", "other"), "['./*']", Some("10.9.0.1")),
+        (both("other", "default"), "['./*']", Some("10.9.0.2")),
+        (both("other", "default"), "['other/*']", Some("10.9.0.1")),
+        (private.clone(), "['other/*']", Some("10.9.0.1")),
+        (private, "['*/*', '~default/api.test']", Some("10.9.0.1")),
+        (both("default", "other"), "['third/*']", None),
+        // A rule leads to the one that is imported, and to the first of those that are not.
+        (
+            both("default", "other") + &rule,
+            "['other/*']",
+            Some("10.9.0.2"),
+        ),
+        (
+            both("other", "default") + &rule,
+            "['./*.local']",
+            Some("10.9.0.1"),
+        ),
+    ] {
+        let spec = format!("{{egress: [{{hosts: {hosts}}}]}}");
+        let snapshot = compiled(&format!("{config}{}", sidecar("s", &spec)));
+        let cluster = snapshot.clusters.iter().find(|c| &*c.host == "api.test");
+        let endpoints = cluster.map(|cluster| {
+            let of = cluster.endpoints.iter().map(|e| &*e.text);
+            of.collect::<Vec<_>>().join(" ")
+        });
+        let wanted = endpoint.map(|ip| format!("{ip}:80"));
+        assert_eq!(endpoints, wanted, "{hosts}: {config}");
+    }
+}
+
+#[test]
 fn a_listener_of_a_port_is_for_that_port_alone() {
     let spec = "{egress: [{port: {number: 8080, protocol: HTTP, name: http}, hosts: ['./*']}, {hosts: ['other/*']}]}";
     check(
