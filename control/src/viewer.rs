@@ -28,6 +28,8 @@ pub struct Viewer {
     pub is_gateway: bool,
     /// Whether it has proved who it is: secrets go to nobody else.
     pub is_proven: bool,
+    /// Whether it is a client of gRPC without a proxy, by what it says (`GENERATOR: grpc`, as to istiod).
+    pub is_grpc: bool,
 }
 
 /// Why somebody is nobody.
@@ -108,6 +110,7 @@ impl Viewer {
             labels: labels(&metadata["LABELS"]),
             is_gateway,
             is_proven: proven.is_some(),
+            is_grpc: metadata["GENERATOR"] == "grpc",
         })
     }
 }

@@ -21,7 +21,12 @@ pub struct Kind {
 }
 
 /// What is no object of its own and made of others, for clients of Envoy's words.
-pub(crate) const MADE: &[Kind] = &[made(3, "envoy.config.endpoint.v3.ClusterLoadAssignment")];
+pub(crate) const MADE: &[Kind] = &[
+    made(4, "envoy.config.cluster.v3.Cluster"),
+    made(3, "envoy.config.endpoint.v3.ClusterLoadAssignment"),
+    made(2, "envoy.config.listener.v3.Listener"),
+    made(1, "envoy.config.route.v3.RouteConfiguration"),
+];
 
 /// The group of that.
 const MADE_GROUP: &str = "type.googleapis.com";

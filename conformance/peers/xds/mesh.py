@@ -41,6 +41,7 @@ class Mesh:
     def start(self):
         self.control = subprocess.Popen([self.program, "control", "--config", self.files, "--plain", f"127.0.0.1:{self.port}",
                                          "--admin", f"127.0.0.1:{self.admin}"], stderr=self.log)
+        until("the control plane listens", lambda: socket.create_connection(("127.0.0.1", self.port)).close() is None)
 
     def kill(self):
         self.control.kill()

@@ -4,6 +4,7 @@
 //! told is written down from that snapshot.
 
 mod endpoints;
+mod grpc;
 mod view;
 mod views;
 

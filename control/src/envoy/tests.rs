@@ -40,6 +40,7 @@ pub(super) fn viewer(namespace: &str) -> Viewer {
         labels: BTreeMap::new(),
         is_gateway: false,
         is_proven: false,
+        is_grpc: false,
     }
 }
 

@@ -2,18 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use outrigger_core::cluster::Registry;
 use outrigger_core::compile::{Answers, Workload, compile};
 use outrigger_core::config::{Finding, MeshConfig, Resources, Source, load};
-use outrigger_core::snapshot::Snapshot;
+use outrigger_core::snapshot::{Cluster, Snapshot};
 use outrigger_xds::carried::unpack;
 use outrigger_xds::envoy::{self, any};
 use outrigger_xds::messages::{Any, Resource};
 use outrigger_xds::{Key, Kind};
+use tracing::warn;
 
 use super::endpoints;
+use super::grpc::{self, Notes, Target};
 use crate::viewer::Viewer;
 
 /// What clients like this one are told.
@@ -24,6 +26,11 @@ pub(crate) struct View {
     snapshot: Snapshot,
     /// Of each object what is in use, for when it is changed to something that is no good.
     good: BTreeMap<Key, Arc<Resource>>,
+    /// It is of clients of gRPC without a proxy.
+    is_grpc: bool,
+    /// What of what was asked for could not be said, and what of that was told before.
+    notes: Mutex<BTreeSet<String>>,
+    told: BTreeSet<String>,
 }
 
 /// What a view is made of.
@@ -71,6 +78,9 @@ impl View {
             push,
             snapshot: compiled.snapshot,
             good: objects,
+            is_grpc: viewer.is_grpc,
+            notes: Mutex::default(),
+            told: before.map(Self::notes).unwrap_or_default(),
         }
     }
 
@@ -81,32 +91,77 @@ impl View {
 
     /// One thing, by the name that it is asked for.
     pub(crate) fn get(&self, kind: &'static Kind, name: &str) -> Option<Arc<Resource>> {
-        let made = match kind {
-            _ if *kind == *envoy::ENDPOINTS => self.endpoints(name),
-            _ => None,
+        let mut notes = Notes::default();
+        let made = if *kind == *envoy::ENDPOINTS {
+            self.endpoints(name)
+        } else if !self.is_grpc {
+            None
+        } else if *kind == *envoy::CLUSTERS {
+            self.cluster(name, &mut notes)
+        } else if *kind == *envoy::LISTENERS {
+            let target = Target::named(&self.snapshot, name);
+            target.map(|target| any(kind, &grpc::listener(name, &target)))
+        } else {
+            let target = Target::routed(&self.snapshot, name);
+            target.map(|target| any(kind, &grpc::routes(&self.snapshot, &target, &mut notes)))
         };
+        self.tell(notes);
         made.map(|made| Arc::new(resource(name, made)))
     }
 
     /// All of a kind.
     pub(crate) fn all(&self, kind: &'static Kind) -> Vec<Arc<Resource>> {
-        let names: Vec<&str> = match kind {
-            _ if *kind == *envoy::ENDPOINTS => {
-                let clusters = self.snapshot.clusters.iter();
-                let told = clusters.filter(|cluster| endpoints::has_endpoints(cluster));
-                told.map(|cluster| &*cluster.name).collect()
-            }
-            _ => Vec::new(),
+        let targets = || Target::all(&self.snapshot);
+        let names: Vec<String> = if *kind == *envoy::LISTENERS {
+            targets().map(|target| target.name()).collect()
+        } else if *kind == *envoy::ROUTES {
+            targets().map(|target| target.route_name()).collect()
+        } else {
+            let clusters = self.snapshot.clusters.iter();
+            let told = clusters.filter(|cluster| endpoints::has_endpoints(cluster));
+            told.map(|cluster| cluster.name.to_string()).collect()
         };
-        let all = names.into_iter().filter_map(|name| self.get(kind, name));
+        let all = names.iter().filter_map(|name| self.get(kind, name));
         all.collect()
     }
 
     fn endpoints(&self, name: &str) -> Option<Any> {
+        let cluster = self.find(name)?;
+        Some(any(envoy::ENDPOINTS, &endpoints::assignment(cluster)))
+    }
+
+    fn cluster(&self, name: &str, notes: &mut Notes) -> Option<Any> {
+        let cluster = grpc::cluster(self.find(name)?, notes)?;
+        Some(any(envoy::CLUSTERS, &cluster))
+    }
+
+    fn find(&self, name: &str) -> Option<&Cluster> {
         let id = self.snapshot.clusters.find(name)?;
         let cluster = self.snapshot.cluster(id);
-        let is_told = endpoints::has_endpoints(cluster);
-        is_told.then(|| any(envoy::ENDPOINTS, &endpoints::assignment(cluster)))
+        endpoints::has_endpoints(cluster).then_some(cluster)
+    }
+
+    /// What of what was asked for could not be said.
+    pub(super) fn notes(&self) -> BTreeSet<String> {
+        // Each change is whole.
+        let notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        notes.clone()
+    }
+
+    /// Tells each once, and again when it was mended in between.
+    fn tell(&self, all: Notes) {
+        if all.0.is_empty() {
+            return;
+        }
+        let mut notes = self.notes.lock().unwrap_or_else(PoisonError::into_inner);
+        for note in all.0 {
+            if !notes.contains(&note) {
+                if !self.told.contains(&note) {
+                    warn!(target: "discovery", "{}", note.escape_default());
+                }
+                notes.insert(note);
+            }
+        }
     }
 }
 

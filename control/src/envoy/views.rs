@@ -23,6 +23,7 @@ struct Alike {
     namespace: String,
     labels: BTreeMap<String, String>,
     is_gateway: bool,
+    is_grpc: bool,
 }
 
 /// The view of a push, made by the first who asks for it.
@@ -59,6 +60,7 @@ impl Views {
             namespace: viewer.namespace.clone(),
             labels: viewer.labels.clone(),
             is_gateway: viewer.is_gateway,
+            is_grpc: viewer.is_grpc,
         };
         // Each change is whole.
         let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);

@@ -41,6 +41,7 @@ fn viewer(namespace: &str, app: &str) -> Viewer {
         labels: [("app".to_owned(), app.to_owned())].into(),
         is_gateway: false,
         is_proven: true,
+        is_grpc: false,
     }
 }
 
