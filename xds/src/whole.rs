@@ -29,8 +29,6 @@ struct Told {
     names: BTreeSet<String>,
     /// It has named some of them: naming none is no wish for all any more.
     has_named: bool,
-    /// Of the response that was sent last; empty before the first.
-    nonce: String,
 }
 
 impl Told {
@@ -66,12 +64,9 @@ impl Telling for Session {
         let Some(kind) = Kind::of_type(&request.type_url) else {
             return Heard::Unknown(request.type_url);
         };
-        let is_first = !self.kinds.contains_key(kind);
+        // What is wanted counts also where it was said before the last response came: what a client gave up it has no more, although it
+        // may ask for it again with its next word.
         let told = self.kinds.entry(kind).or_default();
-        if !is_first && told.nonce != request.response_nonce {
-            // A later response is on its way, and its answer says what is wanted.
-            return Heard::Late(kind);
-        }
         let wanted = told.wanted(kind, request.resource_names);
         let more: Vec<String> = wanted.difference(&told.names).cloned().collect();
         let less: Vec<String> = told.names.difference(&wanted).cloned().collect();
@@ -102,7 +97,7 @@ impl Telling for Session {
 
 impl Session {
     /// The same as a state.
-    fn whole(&mut self, told: DeltaDiscoveryResponse) -> DiscoveryResponse {
+    fn whole(&self, told: DeltaDiscoveryResponse) -> DiscoveryResponse {
         let kind = Kind::of_type(&told.type_url).expect("it was asked for by this name");
         let resources: Vec<Any> = if envoy::is_told_whole(kind) {
             let has = self.inner.has(kind).into_iter();
@@ -117,9 +112,6 @@ impl Session {
                 .chain(gone)
                 .collect()
         };
-        if let Some(of_kind) = self.kinds.get_mut(kind) {
-            of_kind.nonce.clone_from(&told.nonce);
-        }
         DiscoveryResponse {
             version_info: told.system_version_info,
             resources,

@@ -324,15 +324,22 @@ fn an_answer_to_an_older_response_says_nothing() {
     assert_eq!(session.hear(of(&["ns/1"], "")), Heard::Wants(rules));
     let told = sent(&mut session, &all, rules);
     assert_eq!(told, Some(("1".into(), vec!["ns/1".into()])));
-    // Said before the response came: its answer says it again.
-    assert_eq!(session.hear(of(&["ns/2"], "")), Heard::Late(rules));
+    // What is wanted counts at once, and is told when the response was answered.
+    let both = ["ns/1", "ns/2"];
+    assert_eq!(session.hear(of(&both, "")), Heard::Wants(rules));
+    assert_eq!(session.hear(of(&both, "0")), Heard::Late(rules));
     assert_eq!(sent(&mut session, &all, rules), None);
+    assert_eq!(session.hear(of(&both, "1")), Heard::Took(rules));
+    // What is told whole is told whole when it grows.
+    let told = sent(&mut session, &all, rules);
+    assert_eq!(told, Some(("2".into(), both.map(String::from).into())));
+    assert_eq!(session.hear(of(&both, "1")), Heard::Late(rules));
     let refusal = DiscoveryRequest {
         error_detail: Some(Status {
             code: 3,
             message: "bad".into(),
         }),
-        ..of(&["ns/1"], "1")
+        ..of(&both, "2")
     };
     let heard = session.hear(refusal);
     assert_eq!(heard, Heard::Refused(rules, "bad".into()));
@@ -341,17 +348,14 @@ fn an_answer_to_an_older_response_says_nothing() {
         None,
         "it is the same still"
     );
-    // What is told whole is told whole when it grows.
-    assert_eq!(
-        session.hear(of(&["ns/1", "ns/2"], "1")),
-        Heard::Wants(rules)
-    );
+    // Given up and asked for again before any answer.
+    session.hear(of(&["ns/2"], ""));
+    session.hear(of(&both, ""));
     let told = sent(&mut session, &all, rules);
-    assert_eq!(told, Some(("2".into(), vec!["ns/1".into(), "ns/2".into()])));
-    assert_eq!(session.hear(of(&["ns/1", "ns/2"], "1")), Heard::Late(rules));
-    assert_eq!(session.hear(of(&["ns/1", "ns/2"], "2")), Heard::Took(rules));
+    assert_eq!(told, Some(("3".into(), both.map(String::from).into())));
+    assert_eq!(session.hear(of(&both, "3")), Heard::Took(rules));
     // Who has named some and names none wants none.
-    assert_eq!(session.hear(of(&[], "2")), Heard::Wants(rules));
+    assert_eq!(session.hear(of(&[], "3")), Heard::Wants(rules));
     session.session().touch(rules, "ns/1".into());
     assert_eq!(sent(&mut session, &all, rules), None);
 }
