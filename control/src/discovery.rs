@@ -11,7 +11,7 @@ use outrigger_authority::Caller;
 use outrigger_xds::messages::Resource;
 use outrigger_xds::server::{Heard, MAX_NAMES, Offer, Telling};
 use outrigger_xds::service::{Discover, Responses};
-use outrigger_xds::{Key, Kind, envoy};
+use outrigger_xds::{Kind, envoy};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{Instant, sleep, sleep_until};
@@ -442,26 +442,20 @@ struct Seen<'a> {
     view: Option<&'a View>,
 }
 
-impl Seen<'_> {
-    fn sees(&self, key: &Key, known: &crate::world::Known) -> bool {
-        self.scope.sees(&self.state.world, key, known)
-    }
-}
-
 impl Offer for Seen<'_> {
     fn get(&self, kind: &'static Kind, name: &str) -> Option<Arc<Resource>> {
         if kind.is_made() {
             return self.view?.get(kind, name);
         }
         let (key, known) = self.state.world.by_name(kind, name)?;
-        self.sees(&key, known).then(|| Arc::clone(&known.packed))
+        let is_seen = self.scope.sees(&self.state.world, &key, known);
+        is_seen.then(|| Arc::clone(&known.packed))
     }
 
     fn all(&self, kind: &'static Kind) -> impl Iterator<Item = Arc<Resource>> {
         let made = self.view.filter(|_| kind.is_made());
         let made = made.map_or_else(Vec::new, |view| view.all(kind));
-        let objects = self.state.world.of_kind(kind);
-        let seen = objects.filter(|(key, known)| self.sees(key, known));
+        let seen = self.scope.all(&self.state.world, kind).into_iter();
         seen.map(|(_, known)| Arc::clone(&known.packed)).chain(made)
     }
 }

@@ -1,5 +1,7 @@
 //! What the `egress` of a Sidecar imports.
 
+use std::collections::BTreeSet;
+
 use outrigger_core::config::names;
 use outrigger_core::config::sidecar::{EgressHost, EgressNamespace};
 
@@ -43,6 +45,14 @@ impl Imports {
         });
         // The name of a service is made only where it decides.
         there.any(|pattern| pattern.host == "*" || names::overlaps(&pattern.host, &host()))
+    }
+
+    /// Where it imports from; `None` is everywhere.
+    pub(crate) fn namespaces(&self) -> Option<BTreeSet<&str>> {
+        self.0
+            .iter()
+            .map(|pattern| pattern.namespace.as_deref())
+            .collect()
     }
 
     /// The same of a host of whatever namespace.

@@ -11,6 +11,7 @@ mod facts;
 mod followers;
 pub mod hub;
 mod imports;
+mod places;
 pub mod scope;
 pub mod viewer;
 pub mod world;

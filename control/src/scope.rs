@@ -253,6 +253,31 @@ impl Scope {
         hosts
     }
 
+    pub(crate) fn namespace(&self) -> &str {
+        &self.viewer.namespace
+    }
+
+    /// Whether rules that it knows lead to hosts that it may not import.
+    pub(crate) fn implies(&self) -> bool {
+        !self.implicit.is_empty()
+    }
+
+    /// Namespaces of the services among them.
+    pub(crate) fn implied_namespaces<'a>(
+        &'a self,
+        domain: &'a str,
+    ) -> impl Iterator<Item = &'a str> {
+        self.implicit.iter().filter_map(move |host| {
+            let host = host.strip_suffix(domain)?.strip_suffix(".svc.")?;
+            host.rsplit_once('.').map(|(_, namespace)| namespace)
+        })
+    }
+
+    /// `None`: it imports from all.
+    pub(crate) fn imported_namespaces(&self) -> Option<BTreeSet<&str>> {
+        self.imports.as_ref()?.namespaces()
+    }
+
     fn named_secrets(&self, world: &World) -> BTreeSet<String> {
         let istio = world.of_kind(kind("networking.istio.io", "Gateway"));
         let kubernetes = world.of_kind(kind("gateway.networking.k8s.io", "Gateway"));

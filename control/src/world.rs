@@ -181,6 +181,19 @@ impl World {
         Some((key, known))
     }
 
+    pub(crate) fn named(
+        &self,
+        kind: &'static Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Option<(&Key, &Known)> {
+        self.objects.get_key_value(&Key {
+            kind,
+            namespace: namespace.into(),
+            name: name.into(),
+        })
+    }
+
     pub(crate) fn of_kind(&self, kind: &'static Kind) -> impl Iterator<Item = (&Key, &Known)> {
         let from = Key {
             kind,

@@ -351,8 +351,17 @@ proptest! {
 
 fn has(world: &World, scope: &Scope) -> BTreeMap<Key, String> {
     let kinds = KINDS.iter().flat_map(|kind| world.of_kind(kind));
-    kinds
-        .filter(|(key, known)| scope.sees(world, key, known))
+    let seen = kinds.filter(|(key, known)| scope.sees(world, key, known));
+    let seen: Vec<_> = seen.map(|(key, _)| key).collect();
+    let found = KINDS.iter().flat_map(|kind| scope.all(world, kind));
+    let found: Vec<_> = found.collect();
+    let keys: Vec<_> = found.iter().map(|(key, _)| *key).collect();
+    assert_eq!(
+        keys, seen,
+        "all that is seen is found where it is looked for"
+    );
+    found
+        .into_iter()
         .map(|(key, known)| (key.clone(), known.packed.version.clone()))
         .collect()
 }
