@@ -95,8 +95,7 @@ pub(super) fn part(scope: &Scope, hub: &Hub) -> Part {
     let world = &state.world;
     let of_mesh = |kind: &str| matches!(kind, "ConfigMap" | "Secret");
     let kinds = KINDS.iter().filter(|kind| !of_mesh(kind.kind));
-    let seen = kinds.flat_map(|kind| world.of_kind(kind));
-    let seen = seen.filter(|(key, known)| scope.sees(world, key, known));
+    let seen = kinds.flat_map(|kind| scope.all(world, kind));
     Part {
         push: state.pushes,
         objects: seen
