@@ -13,6 +13,7 @@ pub mod http1;
 pub mod http2;
 pub mod hyper_peer;
 pub mod identity;
+pub mod istio;
 pub mod jose;
 pub mod jwt;
 pub mod limits;

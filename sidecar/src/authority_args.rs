@@ -60,7 +60,7 @@ pub(crate) struct AuthorityArgs {
     )]
     trust_domain: String,
 
-    /// The cluster that the token is of, for authorities of several
+    /// The cluster that this workload and its token are of, for authorities and control planes of several
     #[arg(long, value_name = "NAME", env = "ISTIO_META_CLUSTER_ID")]
     cluster_id: Option<String>,
 
@@ -90,6 +90,11 @@ impl AuthorityArgs {
     /// Who vouches for the authority, and for the control plane.
     pub(crate) fn roots(&self) -> Roots {
         roots_of_file(self.ca_roots.clone())
+    }
+
+    /// The cluster that this workload is in, if somebody said so.
+    pub(crate) fn cluster_id(&self) -> Option<&str> {
+        self.cluster_id.as_deref()
     }
 
     /// The file of the token that tells either who this workload is.

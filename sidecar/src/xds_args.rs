@@ -30,7 +30,7 @@ pub(crate) struct XdsArgs {
     )]
     pub(crate) xds: Option<String>,
 
-    /// What stands at --xds: it says what there is to ask for. `istiod` is Istio's own, by its `api` generator
+    /// What stands at --xds: it says what there is to ask for. `istiod` is Istio's own, by its `api` generator (docs/istiod.md)
     #[arg(
         long,
         value_name = "KIND",
@@ -59,6 +59,9 @@ pub(crate) enum XdsKind {
     /// Istio's control plane
     Istiod,
 }
+
+/// What istiod calls its cluster where nobody gives it a name.
+const ONLY_CLUSTER: &str = "Kubernetes";
 
 /// A control plane, and how we show it who we are.
 #[derive(Clone, Debug)]
@@ -96,10 +99,11 @@ impl XdsArgs {
         }))
     }
 
-    /// Who this workload says it is.
+    /// Who this workload says it is; which cluster it is in where somebody said so, and to istiod in any case.
     pub(crate) fn node<'a>(
         &self,
         namespace: &str,
+        cluster: Option<&str>,
         labels: impl Iterator<Item = (&'a str, &'a str)>,
         is_gateway: bool,
     ) -> Node {
@@ -111,7 +115,14 @@ impl XdsArgs {
         let labels: Map<String, Value> = labels
             .map(|(key, value)| (key.to_owned(), value.into()))
             .collect();
-        let metadata = json!({"GENERATOR": "api", "NAMESPACE": namespace, "LABELS": labels});
+        let mut metadata = json!({"GENERATOR": "api", "NAMESPACE": namespace, "LABELS": labels});
+        let istiods = (self.xds_kind == XdsKind::Istiod).then_some(ONLY_CLUSTER);
+        if let Some(cluster) = cluster.or(istiods) {
+            metadata["CLUSTER_ID"] = cluster.into();
+        }
+        if let Some(ip) = self.workload_ip {
+            metadata["INSTANCE_IPS"] = ip.to_string().into();
+        }
         Node {
             id: format!("{role}~{ip}~{name}.{namespace}~{namespace}.svc.cluster.local"),
             cluster: format!("{name}.{namespace}"),
@@ -169,17 +180,31 @@ mod tests {
             workload_ip: Some([10, 0, 0, 7].into()),
             ..XdsArgs::default()
         };
-        let node = args.node("shop", [("app", "cart")].into_iter(), false);
+        let node = args.node("shop", None, [("app", "cart")].into_iter(), false);
         assert_eq!(
             node.id,
             "sidecar~10.0.0.7~cart-1.shop~shop.svc.cluster.local"
         );
         let metadata = structs::to_json(node.metadata.unwrap());
-        assert_eq!(metadata["LABELS"], json!({"app": "cart"}));
+        assert_eq!(
+            metadata,
+            json!({
+                "GENERATOR": "api", "NAMESPACE": "shop", "LABELS": {"app": "cart"}, "INSTANCE_IPS": "10.0.0.7"
+            })
+        );
         assert!(
-            args.node("shop", [].into_iter(), true)
+            args.node("shop", None, [].into_iter(), true)
                 .id
                 .starts_with("router~")
         );
+        let of_istiod = XdsArgs {
+            xds_kind: XdsKind::Istiod,
+            ..args
+        };
+        for (cluster, wanted) in [(None, "Kubernetes"), (Some("east"), "east")] {
+            let node = of_istiod.node("shop", cluster, [].into_iter(), false);
+            let metadata = structs::to_json(node.metadata.unwrap());
+            assert_eq!(metadata["CLUSTER_ID"], wanted);
+        }
     }
 }

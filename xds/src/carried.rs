@@ -1,18 +1,20 @@
 //! An object as it travels, and back.
 //!
-//! The body is a `google.protobuf.Struct` of the object's document, whatever its kind: so nothing is lost that only the
-//! reader knows, and what nobody knows is found by who reads it.
+//! Ours has a body that is a `google.protobuf.Struct` of the object's document, whatever its kind: so nothing is lost that only
+//! the reader knows, and what nobody knows is found by who reads it. istiod's is a message of Istio's own types, see [`protobuf`];
+//! what the object is called stands beside it.
 
 use std::fmt;
 
 use bytes::Bytes;
 use prost::Message;
-use prost_types::Struct;
+use prost_types::{Struct, Timestamp};
 use serde_json::{Value, json};
 
 use crate::kinds::Kind;
 use crate::messages::{Any, McpResource, Metadata, Resource};
 use crate::object::{Key, Object};
+use crate::protobuf;
 use crate::structs;
 
 /// What carries an object.
@@ -32,6 +34,8 @@ pub enum Strange {
     Body(String, String),
     /// Its bytes are no message of their type.
     Bytes(String),
+    /// Its body is of Istio's types, and cannot be read.
+    Fields(String, protobuf::Fault),
 }
 
 impl fmt::Display for Strange {
@@ -41,10 +45,12 @@ impl fmt::Display for Strange {
                 write!(f, "`{name}` is not the name of an object, `namespace/name`")
             }
             Self::Empty(name) => write!(f, "nothing stands in `{name}`"),
-            Self::Body(name, kind) => write!(
+            Self::Body(name, type_url) => write!(
                 f,
-                "the body of `{name}` is a `{kind}`, and only a `google.protobuf.Struct` is read"
+                "the body of `{name}` is a `{type_url}`, and objects of its kind are read of `google.protobuf.Struct` and of Istio's \
+                 message of that name"
             ),
+            Self::Fields(name, fault) => write!(f, "`{name}` cannot be read: {fault}"),
             Self::Bytes(name) => write!(f, "`{name}` is not a message of the type it claims to be"),
         }
     }
@@ -89,13 +95,45 @@ pub fn unpack(kind: &'static Kind, resource: Resource) -> Result<Object, Strange
     let Some(any) = resource.resource else {
         return Err(Strange::Empty(resource.name));
     };
-    let carried: McpResource = message(any, MCP_RESOURCE, &resource.name)?;
-    let Some(body) = carried.body else {
-        return Err(Strange::Empty(resource.name));
+    let mut version = resource.version;
+    let json = if kind.is_mesh_config() {
+        // Bare: it has no name, so nothing carries one.
+        fields(&key, &any)?
+    } else {
+        let carried: McpResource = message(any, MCP_RESOURCE, &resource.name)?;
+        let Some(body) = carried.body else {
+            return Err(Strange::Empty(resource.name));
+        };
+        let metadata = carried.metadata.unwrap_or_default();
+        if version.is_empty() {
+            version.clone_from(&metadata.version);
+        }
+        if body.type_url == STRUCT {
+            let of: Struct = message(body, STRUCT, &resource.name)?;
+            called(structs::to_json(of), &key)
+        } else {
+            let spec = fields(&key, &body)?;
+            called(json!({"metadata": meta(metadata), "spec": spec}), &key)
+        }
     };
-    let of: Struct = message(body, STRUCT, &resource.name)?;
-    let mut json = structs::to_json(of);
-    // Whoever sends it may say one thing outside and another inside; what goes by its name outside is that.
+    Ok(Object {
+        key,
+        version: version.into(),
+        json,
+    })
+}
+
+/// A body of Istio's types.
+fn fields(key: &Key, body: &Any) -> Result<Value, Strange> {
+    let read = protobuf::document(key, &body.type_url, &body.value);
+    let read = read.ok_or_else(|| Strange::Body(name_of(key), body.type_url.clone()))?;
+    read.map_err(|fault| Strange::Fields(name_of(key), fault))
+}
+
+/// A document that says what it is. Whoever sends it may say one thing outside and another inside; what goes by its name outside is
+/// that.
+fn called(mut json: Value, key: &Key) -> Value {
+    let kind = key.kind;
     json["apiVersion"] = json
         .get("apiVersion")
         .and_then(Value::as_str)
@@ -109,17 +147,39 @@ pub fn unpack(kind: &'static Kind, resource: Resource) -> Result<Object, Strange
     if kind.namespaced {
         json["metadata"]["namespace"] = Value::from(&*key.namespace);
     }
-    Ok(Object {
-        key,
-        version: resource.version.into(),
-        json,
-    })
+    json
 }
 
-/// `namespace/name`; the name alone where there are no namespaces.
+/// What stands beside a body, as documents write it; the name is what it travels by.
+fn meta(of: Metadata) -> Value {
+    let mut meta = json!({});
+    if !of.labels.is_empty() {
+        meta["labels"] = json!(of.labels);
+    }
+    if !of.annotations.is_empty() {
+        meta["annotations"] = json!(of.annotations);
+    }
+    if !of.version.is_empty() {
+        meta["resourceVersion"] = of.version.into();
+    }
+    if let Some(at) = of.create_time.filter(is_time) {
+        meta["creationTimestamp"] = at.to_string().into();
+    }
+    meta
+}
+
+/// Whether it can be written, and is not what stands for none where the sender has zeros (the first second of the year 1).
+fn is_time(at: &Timestamp) -> bool {
+    const YEARS_1_TO_9999: std::ops::Range<i64> = -62_135_596_799..253_402_300_800;
+    YEARS_1_TO_9999.contains(&at.seconds) && (0..1_000_000_000).contains(&at.nanos)
+}
+
+/// `namespace/name`; the name alone where there are no namespaces, and none for the settings of istiod's mesh.
 #[must_use]
 pub fn name_of(key: &Key) -> String {
-    if key.kind.namespaced {
+    if key.kind.is_mesh_config() {
+        String::new()
+    } else if key.kind.namespaced {
         format!("{}/{}", key.namespace, key.name)
     } else {
         key.name.to_string()
@@ -131,6 +191,16 @@ pub fn name_of(key: &Key) -> String {
 /// # Errors
 /// It is no name of such an object.
 pub fn key_of(kind: &'static Kind, name: &str) -> Result<Key, Strange> {
+    if kind.is_mesh_config() {
+        return match name {
+            "" => Ok(Key {
+                kind,
+                namespace: "".into(),
+                name: "mesh".into(),
+            }),
+            _ => Err(Strange::Name(name.to_owned())),
+        };
+    }
     let (namespace, own) = match name.split_once('/') {
         Some(parts) if kind.namespaced => parts,
         None if !kind.namespaced => ("", name),
@@ -170,6 +240,7 @@ pub fn weight(resource: &Resource) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kinds::Asked;
 
     fn object() -> Object {
         let kind = Kind::named("networking.istio.io/v1", "VirtualService").unwrap();
@@ -200,6 +271,127 @@ mod tests {
         assert_eq!(came.json["metadata"]["name"], "name");
         assert_eq!(came.json["kind"], "Service");
         assert_eq!(came.json["apiVersion"], "v1");
+    }
+
+    fn istiods(kind: &str, name: &str, body: Any, metadata: Metadata) -> Result<Object, Strange> {
+        let kinds = Asked::Istiod.kinds();
+        let kind = kinds.into_iter().find(|known| known.kind == kind).unwrap();
+        let carried = McpResource {
+            metadata: Some(metadata),
+            body: Some(body),
+        };
+        let any = Any {
+            type_url: MCP_RESOURCE.into(),
+            value: carried.encode_to_vec().into(),
+        };
+        let resource = Resource {
+            name: name.into(),
+            resource: Some(any),
+            ..Resource::default()
+        };
+        unpack(kind, resource)
+    }
+
+    fn rule(value: &'static [u8]) -> Any {
+        Any {
+            type_url: "type.googleapis.com/istio.networking.v1alpha3.VirtualService".into(),
+            value: Bytes::from_static(value),
+        }
+    }
+
+    #[test]
+    fn what_istiod_sends_is_the_document_that_somebody_wrote() {
+        let created = |seconds, nanos| Metadata {
+            name: "whatever/it-says".into(),
+            create_time: Some(Timestamp { seconds, nanos }),
+            version: "17".into(),
+            labels: [("a".into(), "b".into())].into(),
+            annotations: [("c".into(), "d".into())].into(),
+        };
+        // `hosts: [cart]`.
+        let hosts = || rule(b"\x0a\x04cart");
+        let object = istiods(
+            "VirtualService",
+            "shop/cart",
+            hosts(),
+            created(1_700_000_000, 0),
+        );
+        let object = object.unwrap();
+        assert_eq!(&*object.version, "17");
+        assert_eq!(
+            object.json,
+            json!({
+                "apiVersion": "networking.istio.io/v1", "kind": "VirtualService",
+                "metadata": {
+                    "name": "cart", "namespace": "shop", "labels": {"a": "b"}, "annotations": {"c": "d"},
+                    "resourceVersion": "17", "creationTimestamp": "2023-11-14T22:13:20Z",
+                },
+                "spec": {"hosts": ["cart"]},
+            })
+        );
+        // The zero of its clock, and what is no time.
+        for (seconds, nanos) in [(-62_135_596_800, 0), (i64::MIN, 0), (i64::MAX, 0), (1, -1)] {
+            let object = istiods(
+                "VirtualService",
+                "shop/cart",
+                hosts(),
+                created(seconds, nanos),
+            );
+            let meta = &object.unwrap().json["metadata"];
+            assert_eq!(meta.get("creationTimestamp"), None, "{seconds}");
+        }
+        let bare = istiods("VirtualService", "shop/cart", hosts(), Metadata::default());
+        let meta = bare.unwrap().json["metadata"].clone();
+        assert_eq!(meta, json!({"name": "cart", "namespace": "shop"}));
+    }
+
+    #[test]
+    fn the_settings_of_istiods_mesh_are_bare_and_have_no_name() {
+        let kinds = Asked::Istiod.kinds();
+        let kind = kinds.into_iter().find(|kind| kind.is_mesh_config());
+        let mesh = |name: &str| Resource {
+            name: name.into(),
+            resource: Some(Any {
+                type_url: "type.googleapis.com/istio.mesh.v1alpha1.MeshConfig".into(),
+                // `enableTracing`, and `trustDomain`, which has number 26.
+                value: Bytes::from_static(b"\x60\x01\xd2\x01\x01t"),
+            }),
+            ..Resource::default()
+        };
+        let object = unpack(kind.unwrap(), mesh("")).unwrap();
+        assert_eq!(
+            object.json,
+            json!({"enableTracing": true, "trustDomain": "t"})
+        );
+        assert_eq!(
+            name_of(&object.key),
+            "",
+            "as the server calls it when it goes"
+        );
+        assert_eq!(
+            unpack(kind.unwrap(), mesh("mesh")),
+            Err(Strange::Name("mesh".into()))
+        );
+    }
+
+    #[test]
+    fn what_of_istiods_is_no_object_is_told() {
+        let torn = istiods(
+            "VirtualService",
+            "shop/cart",
+            rule(b"\x0a\x09"),
+            Metadata::default(),
+        );
+        let torn = torn.unwrap_err().to_string();
+        assert_eq!(
+            torn,
+            "`shop/cart` cannot be read: field 1 of a `VirtualService` in it cannot be read"
+        );
+        let other = istiods("Gateway", "shop/cart", rule(b""), Metadata::default());
+        assert_eq!(
+            other,
+            Err(Strange::Body("shop/cart".into(), rule(b"").type_url))
+        );
     }
 
     #[test]

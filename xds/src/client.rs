@@ -209,6 +209,12 @@ impl Client {
         })
     }
 
+    /// Whether everything that came has been judged: what was not answered yet says nothing new.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        self.strange().next().is_none() && !self.candidates().any(|one| one.is_fresh)
+    }
+
     /// Whether a server has said of each kind what there is, so that nothing is missing for a first configuration.
     #[must_use]
     pub fn is_complete(&self) -> bool {

@@ -15,6 +15,7 @@ pub mod envoy;
 mod kinds;
 pub mod messages;
 mod object;
+pub mod protobuf;
 pub mod secrets;
 pub mod server;
 pub mod service;

@@ -212,7 +212,7 @@ impl Configuration {
 
     /// Judges objects one by one, as far as they can be: one that is no good is refused, and its last good one used with all
     /// others. Errors that no new object is to blame for keep what is in use, as errors of files do.
-    /// And so do errors of policies at the start: nobody is let in by a policy that is missing.
+    /// And so do errors of policies, and of the settings of istiod's mesh, at the start: nobody is let in, or out, by what is missing.
     fn judge_discovered(&mut self, inbox: &Inbox) -> Reading {
         let is_first = self.good.is_none();
         let candidates = inbox.candidates();
@@ -234,15 +234,15 @@ impl Configuration {
             .iter()
             .map(|(_, why)| why.clone())
             .collect();
-        let secures = |kind: &Kind| kind.group == "security.istio.io";
+        let secures = |kind: &Kind| kind.group == "security.istio.io" || kind.is_mesh_config();
+        let unread = candidates.strange.iter().filter(|(kind, _)| secures(kind));
+        let unread: Vec<String> = unread.map(|(kind, why)| never_started(kind, why)).collect();
         match reading {
             Reading::Good { .. } if is_first && refused.keys().any(|key| secures(key.kind)) => {
                 return Reading::Bad { findings: told };
             }
-            Reading::Good { .. }
-                if is_first && candidates.strange.iter().any(|(kind, _)| secures(kind)) =>
-            {
-                return Reading::Unreadable { errors: strange };
+            Reading::Good { .. } if is_first && !unread.is_empty() => {
+                return Reading::Unreadable { errors: unread };
             }
             _ => strange
                 .iter()
@@ -409,6 +409,15 @@ impl Configuration {
         self.names.clone_from(&compiled.names);
         compiled
     }
+}
+
+/// Why a first start ended, of what secures it and cannot even be read.
+fn never_started(kind: &Kind, why: &str) -> String {
+    let kind = kind.kind;
+    format!(
+        "{kind}: {why}; nothing is started without it, because it may be what keeps somebody out: mend it, or remove it, where the \
+         control plane has it from"
+    )
 }
 
 /// What a snapshot holds, in numbers.

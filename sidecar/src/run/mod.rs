@@ -384,7 +384,8 @@ fn origin(
     let labels = args.labels.iter();
     let labels = labels.map(|label| (label.key.as_str(), label.value.as_str()));
     let is_gateway = args.gateway.carried().is_gateway();
-    let node = args.xds.node(&args.namespace, labels, is_gateway);
+    let cluster = args.authority.cluster_id();
+    let node = args.xds.node(&args.namespace, cluster, labels, is_gateway);
     discovery::start(server, node, commands.clone())
         .map(Origin::Discovered)
         .map_err(|error| Failure::bad(format!("cannot start a thread: {error}")))

@@ -108,6 +108,7 @@ fn what_is_no_object_is_refused_and_the_rest_is_taken() {
     ));
     let strange: Vec<_> = client.strange().map(|(kind, _)| kind).collect();
     assert_eq!(strange, [rule()]);
+    assert!(!client.is_judged());
     let answers = client.settle(&BTreeMap::new(), NOW);
     let message = &answers[0].error_detail.as_ref().unwrap().message;
     assert!(message.contains("a/b/c"), "{message}");
@@ -130,8 +131,10 @@ fn the_same_again_is_no_news() {
     let mut client = client();
     let same = || vec![pack(&object("shop/a", 1))];
     client.take(response("1", same(), &[]));
+    assert!(!client.is_judged());
     client.settle(&BTreeMap::new(), NOW);
     assert_eq!(client.take(response("2", same(), &["shop/z"])), Taken::Same);
+    assert!(client.is_judged());
     assert_eq!(
         client.settle(&BTreeMap::new(), NOW).len(),
         1,

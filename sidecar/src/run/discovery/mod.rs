@@ -89,12 +89,20 @@ impl Inbox {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes what came.
+    /// Takes what came. What says nothing new is answered at once where everything else was judged: istiod sends all of each kind
+    /// again whenever anything has changed.
     fn take(&self, response: DeltaDiscoveryResponse) -> Taken {
-        let taken = self.client().take(response);
-        if taken != Taken::Unasked {
-            // Also where it says nothing new: it is to be answered.
-            self.news.store(true, Ordering::Release);
+        let mut client = self.client();
+        let taken = client.take(response);
+        match taken {
+            Taken::Unasked => {}
+            Taken::Same if client.is_judged() && !self.news.load(Ordering::Acquire) => {
+                let judged = client.now();
+                let answers = client.settle(&Refused::new(), judged);
+                // Nobody listens when the program ends.
+                let _ = self.answers.send(answers);
+            }
+            Taken::News | Taken::Same => self.news.store(true, Ordering::Release),
         }
         taken
     }
@@ -163,7 +171,7 @@ impl Candidates {
             let Some(source) = source.cloned() else {
                 continue;
             };
-            if one.key.kind.kind == "ConfigMap" {
+            if one.key.kind.kind == "ConfigMap" || one.key.kind.is_mesh_config() {
                 gathered.mesh = Some(source);
             } else {
                 gathered.rules.push(source);
@@ -220,5 +228,51 @@ fn source(object: &Object) -> Source {
         name: format!("{} {namespace}{slash}{name}", kind.kind).into(),
         // Of lines, so that a finding's position says something. A value of JSON can always be written.
         bytes: serde_json::to_vec_pretty(&object.json).unwrap_or_default(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use outrigger_xds::messages::Resource;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    #[test]
+    fn what_says_nothing_new_is_answered_at_once() {
+        let (answers, mut answered) = unbounded_channel();
+        let inbox = Inbox::new(Node::default(), Asked::Istiod, answers);
+        let response = |kind: &Kind, nonce: &str, names: &[&str]| {
+            let object = |name: &&str| Resource {
+                name: (*name).to_owned(),
+                ..Resource::default()
+            };
+            DeltaDiscoveryResponse {
+                type_url: kind.type_url(),
+                nonce: nonce.into(),
+                resources: names.iter().map(object).collect(),
+                ..DeltaDiscoveryResponse::default()
+            }
+        };
+        let kinds = Asked::Istiod.kinds();
+        for kind in &kinds {
+            inbox.take(response(kind, "first", &[]));
+        }
+        assert!(inbox.has_news());
+        inbox.settle(&Refused::new(), &inbox.candidates());
+        assert_eq!(answered.try_recv().unwrap().len(), kinds.len());
+        inbox.take(response(kinds[0], "again", &[]));
+        assert!(!inbox.has_news());
+        let nonces = |answers: Vec<DeltaDiscoveryRequest>| -> Vec<String> {
+            let answers = answers.into_iter();
+            answers.map(|answer| answer.response_nonce).collect()
+        };
+        assert_eq!(nonces(answered.try_recv().unwrap()), ["again"]);
+        // Nothing stands in it: that is to be judged, and what comes behind it waits for that.
+        inbox.take(response(kinds[0], "strange", &["default/a"]));
+        inbox.take(response(kinds[1], "behind", &[]));
+        assert!(inbox.has_news() && answered.try_recv().is_err());
+        inbox.settle(&Refused::new(), &inbox.candidates());
+        assert_eq!(nonces(answered.try_recv().unwrap()), ["strange", "behind"]);
     }
 }

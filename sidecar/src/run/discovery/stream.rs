@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
+use outrigger_xds::Asked;
 use outrigger_xds::channel::Backoff;
 use outrigger_xds::client::Taken;
 use outrigger_xds::messages::{DeltaDiscoveryRequest, Node};
@@ -13,6 +14,7 @@ use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::time::sleep;
 use tokio_stream::wrappers::UnboundedReceiverStream;
+use tonic::{Code, Status};
 use tracing::{debug, info, warn};
 
 use super::Inbox;
@@ -103,7 +105,7 @@ impl Listening {
         .await
         {
             Ok(responses) => responses,
-            Err(status) => return words(&status),
+            Err(status) => return words(self.server.asked(), &status),
         };
         let counts = &self.inbox.counts;
         counts.opened.fetch_add(1, Ordering::Relaxed);
@@ -123,7 +125,7 @@ impl Listening {
                         }
                     }
                     Ok(None) => return "the stream was ended".to_owned(),
-                    Err(status) => return words(&status),
+                    Err(status) => return words(self.server.asked(), &status),
                 },
                 answers = self.answered.recv() => match answers {
                     Some(answers) => for answer in answers {
@@ -136,6 +138,41 @@ impl Listening {
     }
 }
 
-fn words(status: &tonic::Status) -> String {
-    format!("{:?}: {}", status.code(), status.message().escape_default())
+/// What ends every stream to istiod's `api` generator but those of its own namespace (`ENABLE_XDS_API_GENERATOR_AUTH`, on
+/// since August 2026), and what to do.
+const OF_ISTIOD: &str = "istiod tells its configuration to identities of the mesh's root namespace alone since August 2026: show a token or \
+                         a certificate of a service account there (`--namespace istio-system`, over TLS), or set \
+                         ENABLE_XDS_API_GENERATOR_AUTH=false at istiod";
+
+/// What a stream ended with, and what to do about it where that is known.
+fn words(asked: Asked, status: &Status) -> String {
+    let text = format!("{:?}: {}", status.code(), status.message().escape_default());
+    match (asked, status.code()) {
+        (Asked::Istiod, Code::PermissionDenied | Code::Unauthenticated) => {
+            format!("{text}; {OF_ISTIOD}")
+        }
+        _ => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_not_told_hears_why_and_what_to_do() {
+        for (asked, status, is_told) in [
+            (Asked::Istiod, Status::permission_denied("no"), true),
+            (Asked::Istiod, Status::unauthenticated("no"), true),
+            (Asked::Istiod, Status::unavailable("no"), false),
+            (Asked::Control, Status::permission_denied("no"), false),
+        ] {
+            let text = words(asked, &status);
+            assert_eq!(
+                text.contains("ENABLE_XDS_API_GENERATOR_AUTH=false"),
+                is_told,
+                "{text}"
+            );
+        }
+    }
 }
