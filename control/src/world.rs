@@ -19,6 +19,8 @@ const MESH_CONFIG: &str = "istio";
 pub struct World {
     objects: BTreeMap<Key, Known>,
     mesh: MeshConfig,
+    /// What that was read from: the ConfigMap as JSON.
+    mesh_text: Option<Arc<str>>,
     /// Pods, with the EndpointSlices that name them.
     named_by: BTreeMap<Key, BTreeSet<Key>>,
     /// Nodes, with the pods on each.
@@ -82,6 +84,7 @@ impl World {
             touched.add(&object.key, &facts);
             if is_mesh_config(&object.key) {
                 self.mesh = mesh_of(&object);
+                self.mesh_text = Some(object.json.to_string().into());
             }
         }
         let packed = Arc::new(pack(&object));
@@ -92,6 +95,7 @@ impl World {
     fn remove(&mut self, key: &Key, touched: &mut Touched) {
         if self.forget(key, touched) && is_mesh_config(key) {
             self.mesh = MeshConfig::default();
+            self.mesh_text = None;
         }
     }
 
@@ -139,6 +143,12 @@ impl World {
     #[must_use]
     pub const fn mesh(&self) -> &MeshConfig {
         &self.mesh
+    }
+
+    /// What they were read from, the ConfigMap as JSON; `None` where there is none.
+    #[must_use]
+    pub fn mesh_text(&self) -> Option<Arc<str>> {
+        self.mesh_text.clone()
     }
 
     /// How many objects there are.

@@ -7,7 +7,7 @@ use crate::names::{
     AGENT_PORT, APP_METRICS, APP_PROBERS, METRICS_PORT, PROXY, PROXY_ID, READY_PORT,
 };
 use crate::settings::Settings;
-use crate::volumes::{self, ROOT_CERT, TOKEN};
+use crate::volumes::{self, POD_LABELS, ROOT_CERT, TOKEN};
 use crate::wishes::Wishes;
 
 /// What of its pod a sidecar is told.
@@ -15,8 +15,6 @@ use crate::wishes::Wishes;
 pub(crate) struct Pod {
     /// The application's containers.
     pub(crate) containers: Vec<String>,
-    /// Its labels, those of injection among them.
-    pub(crate) labels: Map<String, Value>,
     /// What its probes were, by path.
     pub(crate) probes: Map<String, Value>,
     /// Where its metrics are, in Istio's form.
@@ -43,7 +41,7 @@ pub(crate) fn container(pod: &Pod, wishes: &Wishes, settings: &Settings) -> Valu
     let mut container = json!({
         "name": PROXY,
         "image": wishes.image,
-        "args": args(pod, wishes, settings),
+        "args": args(wishes, settings),
         "env": env(pod, wishes, settings),
         "ports": [
             {"name": "http-envoy-prom", "containerPort": METRICS_PORT, "protocol": "TCP"},
@@ -66,7 +64,7 @@ pub(crate) fn container(pod: &Pod, wishes: &Wishes, settings: &Settings) -> Valu
     container
 }
 
-fn args(pod: &Pod, wishes: &Wishes, settings: &Settings) -> Vec<String> {
+fn args(wishes: &Wishes, settings: &Settings) -> Vec<String> {
     let mut args: Vec<String> = vec![
         "run".into(),
         format!("--xds={}", wishes.discovery_address),
@@ -74,6 +72,8 @@ fn args(pod: &Pod, wishes: &Wishes, settings: &Settings) -> Vec<String> {
         format!("--ca-roots={ROOT_CERT}"),
         format!("--token={TOKEN}"),
         "--namespace=$(POD_NAMESPACE)".into(),
+        // Followed: what is put on a pod later selects it, too.
+        format!("--labels-file={POD_LABELS}"),
         format!("--interception={}", wishes.interception.word()),
         "--outbound=127.0.0.1:15001".into(),
         format!("--health=0.0.0.0:{READY_PORT}"),
@@ -89,11 +89,9 @@ fn args(pod: &Pod, wishes: &Wishes, settings: &Settings) -> Vec<String> {
     let option = |flag: &str, value: Option<String>| value.map(|value| format!("--{flag}={value}"));
     args.extend(option("workers", wishes.workers.map(|n| n.to_string())));
     args.extend(option("drain-time", wishes.drain.map(|n| n.to_string())));
+    let listener_drain = wishes.listener_drain.map(|n| n.to_string());
+    args.extend(option("listener-drain-time", listener_drain));
     args.extend(option("log-level", wishes.log_level.clone()));
-    let labels = pod.labels.iter();
-    args.extend(
-        labels.filter_map(|(key, value)| Some(format!("--label={key}={}", value.as_str()?))),
-    );
     args.extend(settings.arguments.iter().cloned());
     args
 }

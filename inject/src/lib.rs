@@ -51,6 +51,7 @@ pub mod yaml;
 pub use counts::Counts;
 pub use interception::Interception;
 pub use patch::Operation;
+pub use proxy_config::ProxyConfig;
 pub use refused::Refused;
 pub use review::{INJECT, MAX_REVIEW_BYTES, VALIDATE, answer};
 pub use server::serve;

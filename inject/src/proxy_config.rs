@@ -1,4 +1,5 @@
-//! `proxy.istio.io/config`: a ProxyConfig in an annotation, as far as injection makes something of it.
+//! A ProxyConfig, as far as something is made of it: in the annotation `proxy.istio.io/config`, in the mesh's `defaultConfig`, and in the
+//! variable `PROXY_CONFIG` of a sidecar.
 
 use std::collections::BTreeMap;
 
@@ -12,19 +13,40 @@ use crate::refused::Refused;
 use crate::yaml;
 
 /// What it says.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct ProxyConfig {
-    pub(crate) hold: Option<bool>,
-    pub(crate) interception: Option<Interception>,
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProxyConfig {
+    /// `holdApplicationUntilProxyStarts`: the application starts once the sidecar is ready.
+    pub hold: Option<bool>,
+    /// `interceptionMode`: how connections come to the sidecar.
+    pub interception: Option<Interception>,
     /// Worker threads; 0 is one for each core.
-    pub(crate) concurrency: Option<u32>,
-    /// In seconds.
-    pub(crate) drain: Option<u64>,
-    pub(crate) discovery_address: Option<String>,
+    pub concurrency: Option<u32>,
+    /// `terminationDrainDuration`: how long the end may take, in seconds, rounded up.
+    pub drain: Option<u64>,
+    /// `drainDuration`: how long connections of a listener that is gone may go on, in seconds, rounded up.
+    pub listener_drain: Option<u64>,
+    /// Where the configuration comes from, `HOST:PORT`.
+    pub discovery_address: Option<String>,
     /// `proxyMetadata`: variables.
-    pub(crate) metadata: BTreeMap<String, String>,
+    pub metadata: BTreeMap<String, String>,
     /// Its fields that change nothing.
-    pub(crate) unread: Vec<String>,
+    pub unread: Vec<String>,
+}
+
+impl ProxyConfig {
+    /// Reads one; null says nothing.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn of(value: &Value) -> Result<Self, String> {
+        of(value)
+    }
+}
+
+/// Whole seconds of a duration as Istio writes them.
+fn seconds(value: &Value) -> Option<u64> {
+    let time = parse_duration(value.as_str()?).ok()?;
+    Some(time.as_secs() + u64::from(time.subsec_nanos() > 0))
 }
 
 /// Reads an annotation.
@@ -60,9 +82,8 @@ fn set(config: &mut ProxyConfig, name: &str, value: &Value) -> Option<bool> {
         "holdApplicationUntilProxyStarts" => config.hold = Some(value.as_bool()?),
         "interceptionMode" => config.interception = Some(Interception::named(value.as_str()?)?),
         "concurrency" => config.concurrency = Some(u32::try_from(value.as_u64()?).ok()?),
-        "terminationDrainDuration" => {
-            config.drain = Some(parse_duration(value.as_str()?).ok()?.as_secs());
-        }
+        "terminationDrainDuration" => config.drain = Some(seconds(value)?),
+        "drainDuration" => config.listener_drain = Some(seconds(value)?),
         "discoveryAddress" => config.discovery_address = Some(value.as_str()?.to_owned()),
         "proxyMetadata" => {
             for (key, value) in value.as_object()? {
@@ -96,7 +117,7 @@ mod tests {
 
     #[test]
     fn what_is_made_something_of_is_read_and_the_rest_named() {
-        let text = "holdApplicationUntilProxyStarts: true\nconcurrency: 2\nterminationDrainDuration: 20s\n\
+        let text = "holdApplicationUntilProxyStarts: true\nconcurrency: 2\nterminationDrainDuration: 19.1s\ndrainDuration: 3s\n\
                     interceptionMode: TPROXY\nproxyMetadata: {A: \"true\"}\nstatNameLength: 3\n";
         let got = read(text).unwrap();
         let want = ProxyConfig {
@@ -104,6 +125,7 @@ mod tests {
             interception: Some(Interception::Tproxy),
             concurrency: Some(2),
             drain: Some(20),
+            listener_drain: Some(3),
             discovery_address: None,
             metadata: BTreeMap::from([("A".into(), "true".into())]),
             unread: vec!["statNameLength".into()],

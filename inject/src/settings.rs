@@ -65,6 +65,8 @@ pub struct Settings {
     pub concurrency: Option<u32>,
     /// How long its drain may take, in seconds; the program's own default where it is not said.
     pub drain_time: Option<u64>,
+    /// How long connections of a listener that is gone may go on, in seconds; as long as the drain where it is not said.
+    pub listener_drain_time: Option<u64>,
     /// Further arguments of `outrigger run`.
     pub arguments: Vec<String>,
     /// Further variables of the sidecar.
@@ -109,6 +111,7 @@ impl Default for Settings {
             seccomp_profile: json!({"type": "RuntimeDefault"}),
             concurrency: None,
             drain_time: None,
+            listener_drain_time: None,
             arguments: Vec::new(),
             environment: BTreeMap::new(),
         }
@@ -153,6 +156,7 @@ impl Settings {
         all.interception = config.interception.unwrap_or(all.interception);
         all.concurrency = config.concurrency.or(all.concurrency);
         all.drain_time = config.drain.or(all.drain_time);
+        all.listener_drain_time = config.listener_drain.or(all.listener_drain_time);
         // What is set for injection itself is nearer.
         for (name, value) in config.metadata {
             all.environment.entry(name).or_insert(value);
@@ -190,7 +194,7 @@ mod tests {
     #[test]
     fn the_mesh_says_what_holds_for_all() {
         let mesh = "trustDomain: a\ndefaultConfig:\n  holdApplicationUntilProxyStarts: false\n  concurrency: 2\n  \
-                    terminationDrainDuration: 10s\n  interceptionMode: TPROXY\n  discoveryAddress: istiod:15012\n  \
+                    terminationDrainDuration: 10s\n  drainDuration: 4s\n  interceptionMode: TPROXY\n  discoveryAddress: istiod:15012\n  \
                     proxyMetadata: {A: mesh, B: mesh}\n";
         let own = Settings::read("environment: {A: own}\ndrainTime: 3\n").unwrap();
         let got = own.clone().in_mesh(mesh).unwrap();
@@ -198,6 +202,7 @@ mod tests {
             hold_application_until_proxy_starts: false,
             concurrency: Some(2),
             drain_time: Some(10),
+            listener_drain_time: Some(4),
             interception: Interception::Tproxy,
             environment: [("A", "own"), ("B", "mesh")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))

@@ -39,10 +39,6 @@ pub(crate) fn inject(
     let mut about = Pod {
         metrics,
         containers: names(&pod["spec"]["containers"]),
-        labels: pod["metadata"]["labels"]
-            .as_object()
-            .cloned()
-            .unwrap_or_default(),
         workload,
         ..Pod::default()
     };

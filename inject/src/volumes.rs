@@ -10,6 +10,8 @@ use crate::wishes::Wishes;
 pub(crate) const TOKEN: &str = "/var/run/secrets/tokens/istio-token";
 /// Where it stands whom to believe.
 pub(crate) const ROOT_CERT: &str = "/var/run/secrets/istio/root-cert.pem";
+/// Where the pod's labels are, as they are now.
+pub(crate) const POD_LABELS: &str = "/etc/istio/pod/labels";
 /// What the sidecar may write to.
 pub(crate) const OWN_FOLDER: &str = "/var/run/outrigger";
 

@@ -29,6 +29,7 @@ pub(crate) struct Wishes {
     pub(crate) log_level: Option<String>,
     pub(crate) workers: Option<u32>,
     pub(crate) drain: Option<u64>,
+    pub(crate) listener_drain: Option<u64>,
     pub(crate) discovery_address: String,
     pub(crate) environment: BTreeMap<String, String>,
     pub(crate) resources: Value,
@@ -86,6 +87,7 @@ impl Wishes {
                 .or(settings.concurrency)
                 .filter(|workers| *workers > 0),
             drain: config.drain.or(settings.drain_time),
+            listener_drain: config.listener_drain.or(settings.listener_drain_time),
             discovery_address: config
                 .discovery_address
                 .unwrap_or_else(|| settings.discovery_address.clone()),

@@ -57,10 +57,18 @@ impl Head {
         let said = fs::read_to_string(&watched[0]).unwrap_or_default();
         if let Some(name) = said.trim().strip_prefix("ref:") {
             let loose = self.common.join(name.trim());
-            // One that is packed comes to lie there with the next commit.
-            let ancestors = loose.ancestors().find(|path| path.exists());
-            watched.extend(ancestors.map(Path::to_owned));
-            watched.push(self.common.join("packed-refs"));
+            if loose.exists() {
+                watched.push(loose);
+            } else {
+                // One that is packed comes to lie there with the next commit, which is written here, too, unless that is turned off.
+                let log = self.folder.join("logs/HEAD");
+                let ancestor = loose.ancestors().find(|path| path.exists());
+                watched.extend(match log.exists() {
+                    true => Some(log),
+                    false => ancestor.map(Path::to_owned),
+                });
+                watched.push(self.common.join("packed-refs"));
+            }
         }
         watched.retain(|path| path.exists());
         watched

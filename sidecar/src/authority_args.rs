@@ -9,6 +9,7 @@ use outrigger_identity::csr::{KeyKind, Settings};
 use outrigger_xds::channel::{Address, Roots, Target, roots_of_file};
 
 use crate::options::{parse_some_time, parse_time};
+use crate::proxy_config;
 
 /// Where Istio puts the address of an authority into a pod.
 const CA_ADDR: &str = "CA_ADDR";
@@ -112,8 +113,8 @@ impl AuthorityArgs {
         has_files: bool,
     ) -> Result<Option<Settings>, String> {
         let of_pod = || {
-            let set = std::env::var(CA_ADDR).ok();
-            set.filter(|addr| !addr.is_empty() && !has_files)
+            let set = proxy_config::text(CA_ADDR);
+            set.filter(|_| !has_files)
         };
         let Some(addr) = self.ca.clone().or_else(of_pod) else {
             return Ok(None);

@@ -29,6 +29,7 @@ mod manual;
 mod metrics_args;
 mod options;
 mod overload_args;
+mod proxy_config;
 mod recent_args;
 mod replay;
 mod run;
@@ -50,7 +51,13 @@ fn main() -> ExitCode {
         eprintln!("error: {why}");
         return ExitCode::from(2);
     }
-    let command = environment::command(cli::Cli::command(), |name| std::env::var_os(name));
+    // What is wrong with it is told where it counts.
+    let of_config = proxy_config::said().cloned().unwrap_or_default();
+    let command = environment::command(
+        cli::Cli::command(),
+        |name| std::env::var_os(name),
+        &of_config,
+    );
     let asked = cli::Cli::from_arg_matches(&command.clone().get_matches());
     match asked.unwrap_or_else(|error| error.exit()).command {
         cli::Command::Run(args) => run::run(&args),

@@ -132,9 +132,13 @@ pub(crate) struct RunArgs {
     pub(crate) labels: Vec<LabelArg>,
 
     /// More labels, a line each as Kubernetes' downward API writes them (`KEY="VALUE"`, Istio's /etc/istio/pod/labels); those of
-    /// `--label` go before them
+    /// `--label` go before them. It is followed
     #[arg(long, value_name = "FILE")]
     pub(crate) labels_file: Option<PathBuf>,
+
+    /// Those of `--label` alone.
+    #[arg(skip)]
+    pub(crate) labels_said: Vec<LabelArg>,
 
     /// Put into effect what istiod would, though `check` calls it an error: fields that do not exist are ignored, and
     /// requests for subsets that do not exist get a 503
@@ -262,10 +266,13 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_some_time, requires = "takeover", help_heading = "End and restart")]
     pub(crate) takeover_time: Duration,
 
-    /// How long draining may take before what still runs is cut off, in seconds, of the program and of a listener that a reload takes
-    /// away; the default ends within the 30 s that Kubernetes grants a pod
+    /// How long draining may take before what still runs is cut off, in seconds; the default ends within the 30 s that Kubernetes grants a pod
     #[arg(long, value_name = "SECONDS", default_value = "25", value_parser = parse_seconds)]
     pub(crate) drain_time: Duration,
+
+    /// How long connections of a listener that a reload takes away may go on, in seconds [default: --drain-time]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub(crate) listener_drain_time: Option<Duration>,
 
     /// For how long inbound listeners still accept once draining has begun, in seconds, because clients hear late that
     /// this workload ends (Istio's MINIMUM_DRAIN_DURATION); without inbound listeners nothing is waited for

@@ -42,11 +42,11 @@ pub(crate) struct XdsArgs {
     pub(crate) xds_kind: XdsKind,
 
     /// What this workload is called there [default: its host name]
-    #[arg(long, value_name = "NAME", env = "POD_NAME", requires = "xds")]
+    #[arg(long, value_name = "NAME", env = "POD_NAME")]
     pub(crate) workload_name: Option<String>,
 
     /// Its address, for those who look at the control plane
-    #[arg(long, value_name = "IP", env = "INSTANCE_IP", requires = "xds")]
+    #[arg(long, value_name = "IP", env = "INSTANCE_IP")]
     pub(crate) workload_ip: Option<IpAddr>,
 }
 

@@ -93,7 +93,18 @@ fn a_repository_says_what_is_checked_out() {
                 (".git/refs/heads/main", &other),
             ],
             Some(OTHER),
-            &[".git/HEAD", ".git/refs/heads/main", ".git/packed-refs"],
+            &[".git/HEAD", ".git/refs/heads/main"],
+        ),
+        (
+            "packed with a log",
+            &[
+                (".git/HEAD", "ref: refs/heads/main\n"),
+                (".git/packed-refs", &packed),
+                (".git/logs/HEAD", "moved"),
+                (".git/refs/tags/x", &other),
+            ],
+            Some(ONE),
+            &[".git/HEAD", ".git/logs/HEAD", ".git/packed-refs"],
         ),
         (
             "no commit yet",

@@ -30,14 +30,13 @@ struct Control {
     child: Child,
     greeting: String,
     folder: PathBuf,
-    /// Somebody has to listen.
-    _told: Told,
+    told: Told,
 }
 
 impl Control {
-    fn start(settings: &str) -> Self {
+    fn start(test: &str, settings: &str) -> Self {
         let folder =
-            std::env::temp_dir().join(format!("outrigger-webhooks-{}", std::process::id()));
+            std::env::temp_dir().join(format!("outrigger-webhooks-{test}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir_all(folder.join("mesh")).unwrap();
         fs::write(folder.join("settings.yaml"), settings).unwrap();
@@ -70,7 +69,7 @@ impl Control {
             child,
             greeting,
             folder,
-            _told: told,
+            told,
         }
     }
 
@@ -128,6 +127,38 @@ impl Control {
         String::from_utf8(patch).unwrap()
     }
 
+    /// Patches the pod until that says this.
+    fn patch_until(&self, pod: &Value, wanted: &str, is_there: bool) -> String {
+        let begun = Instant::now();
+        loop {
+            let patch = self.patch(pod);
+            if patch.contains(wanted) == is_there {
+                return patch;
+            }
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "{wanted}: {is_there} in {patch}"
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Whether a line that it has told since the last time says this.
+    fn has_told(&self, words: &str) -> bool {
+        self.told.now().iter().any(|line| line.contains(words))
+    }
+
+    /// The ConfigMap of the mesh says this from now on.
+    fn mesh(&self, config: &str) {
+        let map = json!({
+            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "istio", "namespace": "istio-system"},
+            "data": {"mesh": config},
+        });
+        let new = self.folder.join(".new");
+        fs::write(&new, map.to_string()).unwrap();
+        fs::rename(new, self.folder.join("mesh/istio.yaml")).unwrap();
+    }
+
     fn metrics(&self) -> String {
         let mut stream = TcpStream::connect(self.addr("admin")).unwrap();
         stream
@@ -149,7 +180,7 @@ impl Drop for Control {
 
 #[test]
 fn an_api_server_is_answered() {
-    let control = Control::start("image: first:1\n");
+    let control = Control::start("answers", "image: first:1\n");
     let pod = json!({
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
         "spec": {"containers": [{"name": "app", "image": "a"}]},
@@ -187,12 +218,52 @@ fn an_api_server_is_answered() {
     fs::write(control.folder.join("settings.yaml"), "imge: second:2\n").unwrap();
     assert!(control.patch(&pod).contains("\"image\":\"first:1\""));
     fs::write(control.folder.join("settings.yaml"), "image: second:2\n").unwrap();
-    let begun = Instant::now();
-    while !control.patch(&pod).contains("\"image\":\"second:2\"") {
-        assert!(
-            begun.elapsed() < PATIENCE,
-            "the settings are not read again"
-        );
-        thread::sleep(Duration::from_millis(50));
+    control.patch_until(&pod, "\"image\":\"second:2\"", true);
+}
+
+#[test]
+fn pods_get_what_the_mesh_says_of_proxies() {
+    let control = Control::start("mesh", "drainTime: 3\n");
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"},
+        "spec": {"containers": [{"name": "app", "image": "a"}]},
+    });
+    assert!(control.patch(&pod).contains("\"--drain-time=3\""));
+    control.mesh(
+        "defaultConfig: {concurrency: 2, terminationDrainDuration: 7s, drainDuration: 4s, proxyMetadata: {A: mesh, B: mesh}}",
+    );
+    let patch = control.patch_until(&pod, "\"--drain-time=7\"", true);
+    for wanted in [
+        "\"--workers=2\"",
+        "\"--listener-drain-time=4\"",
+        "{\"name\":\"A\",\"value\":\"mesh\"}",
+    ] {
+        assert!(patch.contains(wanted), "{wanted}: {patch}");
     }
+    // The pod says something else of some of it.
+    let mut own = pod.clone();
+    own["metadata"]["annotations"] =
+        json!({"proxy.istio.io/config": "concurrency: 5\nproxyMetadata: {A: pod}\n"});
+    let patch = control.patch(&own);
+    for wanted in [
+        "\"--workers=5\"",
+        "\"--drain-time=7\"",
+        "{\"name\":\"A\",\"value\":\"pod\"}",
+        "{\"name\":\"B\",\"value\":\"mesh\"}",
+    ] {
+        assert!(patch.contains(wanted), "{wanted}: {patch}");
+    }
+    // Nonsense changes nothing, and is told.
+    control.mesh("defaultConfig: {concurrency: many}");
+    let begun = Instant::now();
+    while !control.has_told("pods get what it said before") {
+        assert!(begun.elapsed() < PATIENCE, "nobody is told");
+        control.patch(&pod);
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert!(control.patch(&pod).contains("\"--workers=2\""));
+    control.mesh("defaultConfig: {concurrency: 4}");
+    control.patch_until(&pod, "\"--workers=4\"", true);
+    fs::remove_file(control.folder.join("mesh/istio.yaml")).unwrap();
+    control.patch_until(&pod, "--workers", false);
 }

@@ -95,6 +95,17 @@ impl Client {
         }
     }
 
+    /// What it calls itself.
+    #[must_use]
+    pub const fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// What it calls itself on the next stream: what concerns it may be something else then, and what it has is told with it.
+    pub fn call_itself(&mut self, node: Node) {
+        self.node = node;
+    }
+
     /// Everything that has come until now.
     #[must_use]
     pub const fn now(&self) -> Moment {

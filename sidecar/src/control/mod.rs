@@ -5,6 +5,7 @@
 mod admin;
 mod cluster;
 mod files;
+mod injection;
 mod secure;
 
 use std::net::SocketAddr;
@@ -94,7 +95,7 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
     let world = Arc::clone(&hub);
     tokio::spawn(async move { world.serve(changes, &kinds).await });
     let places = match &secure {
-        Some(secure) => secure.serve(&args.secure, &server)?,
+        Some(secure) => secure.serve(&args.secure, &server, &hub)?,
         None => Vec::new(),
     };
     let places: String = places

@@ -3,27 +3,25 @@
 //! Owns which of them there are and what they have in common: the authority, the certificate that we show, and who is believed.
 
 use std::net::SocketAddr;
-use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use outrigger_authority::{
     Authority, CaFiles, Door, Follower, Gate, Keeper, KnownTokens, Refused, Reviewer, Reviewing,
     Serving, SignedTokens, Signer, incoming,
 };
 use outrigger_control::discovery::{Server, listen};
-use outrigger_inject::{Counts, Settings};
+use outrigger_control::hub::Hub;
+use outrigger_inject::Counts;
 use outrigger_xds::service::Discovery;
-use tracing::{error, warn};
+use tracing::error;
 
 use outrigger_kubernetes::TokenReviews;
 
 use super::cluster::Cluster;
+use super::injection::Injection;
 use super::{BAD, KEEP_ALIVE, KEEP_ALIVE_TIMEOUT, USAGE, bind};
 use crate::control_args::SecureArgs;
-
-/// Settings of injection are compared with what was read this often.
-const INJECTION: Duration = Duration::from_secs(5);
 
 /// Everything that is served over TLS.
 pub(super) struct Secure {
@@ -128,6 +126,7 @@ impl Secure {
         &self,
         args: &SecureArgs,
         server: &Arc<Server>,
+        hub: &Arc<Hub>,
     ) -> Result<Vec<(&'static str, SocketAddr)>, (u8, String)> {
         tokio::spawn(Arc::clone(&self.serving).keep());
         if let Some(files) = self.files.clone() {
@@ -157,7 +156,7 @@ impl Secure {
             });
         }
         if let Some(addr) = args.webhooks {
-            let settings = Injection::new(args, Arc::clone(&self.authority))?;
+            let settings = Injection::new(args, Arc::clone(&self.authority), Arc::clone(hub))?;
             let listener = listen(addr).map_err(|error| {
                 (
                     BAD,
@@ -180,63 +179,4 @@ impl Secure {
         }
         Ok(places)
     }
-}
-
-/// Settings of injection, read again when their file changes, with the roots that the authority has when somebody asks.
-struct Injection {
-    settings: Arc<Mutex<Settings>>,
-    authority: Arc<Authority>,
-}
-
-type Asked = Arc<dyn Fn() -> Arc<Settings> + Send + Sync>;
-
-impl Injection {
-    fn new(args: &SecureArgs, authority: Arc<Authority>) -> Result<Self, (u8, String)> {
-        let Some(path) = args.injection.clone() else {
-            return Ok(Self {
-                settings: Arc::default(),
-                authority,
-            });
-        };
-        let first = read(&path).map_err(|why| (BAD, why))?;
-        let settings = Arc::new(Mutex::new(first));
-        let shared = Arc::clone(&settings);
-        tokio::spawn(async move {
-            let mut told = String::new();
-            loop {
-                tokio::time::sleep(INJECTION).await;
-                match read(&path) {
-                    Ok(settings) => {
-                        told.clear();
-                        *shared.lock().unwrap_or_else(PoisonError::into_inner) = settings;
-                    }
-                    Err(why) if why != told => {
-                        warn!(target: "config", "{why}; kept what is in use");
-                        told = why;
-                    }
-                    Err(_) => {}
-                }
-            }
-        });
-        Ok(Self {
-            settings,
-            authority,
-        })
-    }
-
-    fn asked(self) -> Asked {
-        Arc::new(move || {
-            let settings = self.settings.lock();
-            let mut settings = settings.unwrap_or_else(PoisonError::into_inner).clone();
-            let roots = || self.authority.signer().roots().to_owned();
-            settings.roots.get_or_insert_with(roots);
-            Arc::new(settings)
-        })
-    }
-}
-
-fn read(path: &Path) -> Result<Settings, String> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot read `{}`: {error}", path.display()))?;
-    Settings::read(&text).map_err(|why| format!("`{}`: {why}", path.display()))
 }

@@ -25,10 +25,12 @@ use super::gathered::Gathered;
 use super::identity::Keeper;
 use super::listeners;
 use super::origin::Origin;
+use super::pod_labels::{Current, Follower, Labels};
 use super::proofs::Gatherer;
 use crate::access_log_args::AccessLogChoice;
 use crate::cli::RunArgs;
 use crate::sources::Source;
+use crate::{environment, proxy_config};
 
 /// What is read and for whom.
 #[derive(Debug)]
@@ -45,7 +47,11 @@ pub(super) struct Configuration {
     recorder: Option<Recorder>,
     /// Who this workload is, if it is anybody.
     keeper: Option<Keeper>,
+    /// The labels of the workload, which may change.
+    labels: Follower,
     access_log: AccessLogChoice,
+    /// What `PROXY_CONFIG` says of the mesh's `defaultConfig`.
+    over: Option<Source>,
     revision: u64,
     /// What was read last and is good, to be compiled again when names resolve to something else.
     good: Option<Good>,
@@ -98,14 +104,14 @@ impl Configuration {
         recorder: Option<Recorder>,
         keeper: Option<Keeper>,
     ) -> Self {
-        let labels = args.labels.iter();
+        let labels = Follower::new(args);
         let inbound = args.inbound.iter();
         Self {
             lenient: args.lenient || matches!(origin, Origin::Discovered(_)),
             origin,
             workload: Workload {
                 namespace: args.namespace.clone(),
-                labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
+                labels: Labels::clone(&labels.current().get()),
                 spiffe_id: None,
                 trace: args.trace.flags(),
                 carries: Box::new(args.gateway.carried()),
@@ -115,7 +121,11 @@ impl Configuration {
             registry: Registry::default(),
             recorder,
             keeper,
+            labels,
             access_log,
+            over: proxy_config::said()
+                .ok()
+                .and_then(|said| said.rest(&environment::variables())),
             revision: 0,
             good: None,
             answers: Answers::new(),
@@ -131,7 +141,27 @@ impl Configuration {
             Origin::Discovered(_) => None,
         };
         let rules = rules.into_iter().flatten().cloned();
-        rules.chain(identity).collect()
+        rules
+            .chain(identity)
+            .chain(self.labels.watched().cloned())
+            .collect()
+    }
+
+    /// The labels that the workload has now, for whoever asks.
+    pub(super) const fn labels(&self) -> &Arc<Current> {
+        self.labels.current()
+    }
+
+    /// Whether the workload has other labels than before: everything is to be read for them then, and a control plane is told.
+    pub(super) fn renew_labels(&mut self) -> bool {
+        let Some(labels) = self.labels.look() else {
+            return false;
+        };
+        if let Origin::Discovered(inbox) = &self.origin {
+            inbox.relabel(&labels);
+        }
+        self.workload.labels = Labels::clone(&labels);
+        true
     }
 
     /// Looks whether the identity has changed. Where that makes the workload somebody else, what was good is compiled for
@@ -270,6 +300,13 @@ impl Configuration {
             |source| config::load_mesh(source.as_config()),
         );
         findings.extend(of_mesh);
+        if let Some(over) = &self.over {
+            let (said, of_over) = config::load_mesh(over.as_config());
+            findings.extend(of_over);
+            let says = proxy_config::says(over);
+            let under = std::mem::take(&mut mesh.default_config);
+            mesh.default_config = under.under(&said.default_config, says);
+        }
         mesh.default_config.dns_capture |= self.captures_dns;
         if let Err(fault) = self.look_at_identity(&mesh) {
             return Reading::NoIdentity {

@@ -179,6 +179,8 @@ impl Control {
                     Serving::default()
                 });
             let reason = reloader.serve(&mut self.signals, &takeover).await;
+            // Whoever has news for us hears that nobody takes them any more.
+            reloader.commands.close();
             // Copies of sockets that are to close are in there.
             drop(takeover);
             drain(ending, reason, &mut self.signals).await;
@@ -325,7 +327,9 @@ impl Reloader {
             // Files that rules name may have changed.
             None => self.gather(&self.handle.snapshot()),
         }
-        if let Some(reading) = self.files.configuration.read_if_changed() {
+        if self.files.configuration.renew_labels() {
+            self.reload();
+        } else if let Some(reading) = self.files.configuration.read_if_changed() {
             self.use_reading(reading);
         }
     }

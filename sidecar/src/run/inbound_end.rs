@@ -6,6 +6,7 @@ use outrigger_runtime::{Direction, Handle, ListenerStats, Stage};
 use tokio::time::{Instant, sleep};
 
 use crate::cli::RunArgs;
+use crate::proxy_config;
 
 /// How long a drain may take, and what it waits for.
 #[derive(Clone, Copy, Debug)]
@@ -25,8 +26,8 @@ impl DrainTimes {
             minimum: args.minimum_drain_time,
             longest: args.drain_time,
             exit_on_zero: args.exit_on_zero_active_connections
-                || std::env::var("EXIT_ON_ZERO_ACTIVE_CONNECTIONS")
-                    .is_ok_and(|set| matches!(&*set, "1" | "t" | "T" | "true" | "TRUE" | "True")),
+                || proxy_config::text("EXIT_ON_ZERO_ACTIVE_CONNECTIONS")
+                    .is_some_and(|set| matches!(&*set, "1" | "t" | "T" | "true" | "TRUE" | "True")),
         }
     }
 }

@@ -67,6 +67,7 @@ use crate::cli::RunArgs;
 use crate::event_levels::Levels;
 use crate::intercept::ModeArg;
 use crate::runtime::{self, Picked};
+use crate::{environment, proxy_config};
 use command::Command;
 use configuration::{Configuration, Reading};
 pub(crate) use control::print_findings;
@@ -99,7 +100,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
     events::panics();
     let started = levels
         .map_err(|why| Failure::usage(&why))
-        .and_then(|_| with_labels(args))
+        .and_then(|_| completed(args))
         .and_then(|args| start(&args));
     let code = match started {
         Ok(()) => ExitCode::SUCCESS,
@@ -139,16 +140,32 @@ impl Failure {
 
 /// The command line goes before the environment.
 fn levels(args: &RunArgs) -> Result<Levels, String> {
-    match (&args.log_level, std::env::var("OUTRIGGER_LOG")) {
+    match (&args.log_level, proxy_config::text("OUTRIGGER_LOG")) {
         (Some(levels), _) => Ok(levels.clone()),
-        (None, Ok(text)) => text.parse().map_err(|why| format!("OUTRIGGER_LOG: {why}")),
-        (None, Err(_)) => Ok(Levels::default()),
+        (None, Some(text)) => text.parse().map_err(|why| format!("OUTRIGGER_LOG: {why}")),
+        (None, None) => Ok(Levels::default()),
     }
 }
 
-/// The labels of a file are labels as any.
-fn with_labels(args: &RunArgs) -> Result<RunArgs, Failure> {
+/// With the labels of a file, which are labels as any, and without a control plane that `PROXY_CONFIG` names where there are files.
+fn completed(args: &RunArgs) -> Result<RunArgs, Failure> {
+    let said = proxy_config::said().map_err(Failure::usage)?;
+    if args.record.is_some() && said.rest(&environment::variables()).is_some() {
+        return Err(Failure::usage(
+            "a recording does not hold what `PROXY_CONFIG` says of requests: say it under `defaultConfig` of the mesh configuration",
+        ));
+    }
     let mut args = args.clone();
+    // Together the command line cannot say them.
+    if !args.config.is_empty() || args.mesh_config.is_some() || args.record.is_some() {
+        args.xds.xds = None;
+    }
+    if args.config.is_empty() && args.xds.xds.is_none() {
+        return Err(Failure::usage(
+            "`--config` or `--xds` says where the configuration comes from",
+        ));
+    }
+    args.labels_said.clone_from(&args.labels);
     if let Some(file) = &args.labels_file {
         let more = pod_labels::besides(&args.labels, file).map_err(|why| Failure::usage(&why))?;
         args.labels.extend(more);
@@ -314,9 +331,15 @@ fn serve(
     let dns_addrs: Vec<_> = names.iter().map(outrigger_dns::Sockets::addr).collect();
     let names = dns::start(args, names, running.handle())?;
     let own: Vec<String> = own_places(&listens).collect();
-    let listeners = Listeners::new(&args.gateway, args.drain_time, listens, running.handle());
+    let listeners = Listeners::new(
+        &args.gateway,
+        args.listener_drain_time.unwrap_or(args.drain_time),
+        listens,
+        running.handle(),
+    );
     reloads.began(&configuration::summary(&snapshot));
     let times = inbound_end::DrainTimes::of(args);
+    let labels = Arc::clone(configuration.labels());
     let sources = admin::Sources {
         beside: Arc::clone(&front.beside),
         times,
@@ -333,7 +356,7 @@ fn serve(
         identity,
         given: held,
         discovered,
-        about: admin::About::new(args, runtime.name, front.admin.to_string()),
+        about: admin::About::new(args, labels, runtime.name, front.admin.to_string()),
     };
     front.begin(&args.admin, sources)?;
     let mut watch = Watch::start(&configuration.paths(), commands.clone());

@@ -1,11 +1,100 @@
 //! Labels of the pod from a file, as the downward API writes them (`metadata.labels`): `key="value"` a line, the value quoted as Go does.
 //!
-//! Read once, at the start: a pod's labels may change later, what it is selected by here does not.
+//! Owns which labels the workload has now: a pod's may change, and what selects it with them.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use tracing::{info, warn};
+
+use crate::cli::RunArgs;
 use crate::options::LabelArg;
+
+/// All labels, by key.
+pub(super) type Labels = BTreeMap<String, String>;
+
+/// Those that the workload has now, for whoever asks.
+#[derive(Debug, Default)]
+pub(super) struct Current(Mutex<Arc<Labels>>);
+
+impl Current {
+    pub(super) fn get(&self) -> Arc<Labels> {
+        // Each change is one step.
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set(&self, labels: Labels) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(labels);
+    }
+}
+
+/// Reads them again and again.
+#[derive(Debug)]
+pub(super) struct Follower {
+    file: Option<PathBuf>,
+    /// Those of the command line, which go before the file.
+    said: Vec<LabelArg>,
+    current: Arc<Current>,
+    /// What is wrong with the file, so that it is told once.
+    told: String,
+}
+
+impl Follower {
+    /// Of a run, whose labels have been read once.
+    pub(super) fn new(args: &RunArgs) -> Self {
+        let current = Current::default();
+        current.set(by_key(&args.labels));
+        Self {
+            file: args.labels_file.clone(),
+            said: args.labels_said.clone(),
+            current: Arc::new(current),
+            told: String::new(),
+        }
+    }
+
+    pub(super) const fn current(&self) -> &Arc<Current> {
+        &self.current
+    }
+
+    /// What is to be watched.
+    pub(super) fn watched(&self) -> Option<&PathBuf> {
+        self.file.as_ref()
+    }
+
+    /// The labels, if they are others than the last time. A file that is no good is told, and the labels stay.
+    pub(super) fn look(&mut self) -> Option<Arc<Labels>> {
+        let file = self.file.as_ref()?;
+        match besides(&self.said, file) {
+            Ok(more) => {
+                self.told.clear();
+                let mut labels = by_key(&more);
+                labels.extend(by_key(&self.said));
+                if labels == *self.current.get() {
+                    return None;
+                }
+                info!(target: "config", "the labels of this workload are {labels:?} now");
+                self.current.set(labels);
+                Some(self.current.get())
+            }
+            Err(why) => {
+                if self.told != why {
+                    warn!(target: "config", "{why}; kept the labels that it had");
+                    self.told = why;
+                }
+                None
+            }
+        }
+    }
+}
+
+fn by_key(labels: &[LabelArg]) -> Labels {
+    let labels = labels.iter();
+    labels
+        .map(|label| (label.key.clone(), label.value.clone()))
+        .collect()
+}
 
 /// Those of the file whose keys nobody has said a value for.
 ///

@@ -15,6 +15,7 @@ use super::collectors::Collectors;
 use super::workers;
 use crate::cli::RunArgs;
 use crate::metrics_args::OnOff;
+use crate::proxy_config;
 
 /// Begins, before there are workers.
 pub(super) fn start(args: &RunArgs, identities: Arc<Identities>) -> Telemetry {
@@ -56,9 +57,7 @@ fn recent(args: &RunArgs) -> Option<RecentSettings> {
 
 /// The machine's name, or the pod's, and the environment, as they are now.
 fn place() -> Place {
-    let environment: std::collections::BTreeMap<String, String> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let environment = proxy_config::all();
     let of_kernel = || std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let hostname = of_kernel().or_else(|| environment.get("HOSTNAME").cloned());
     Place {

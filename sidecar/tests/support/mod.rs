@@ -31,6 +31,12 @@ impl Told {
         told.pop().unwrap_or_default()
     }
 
+    /// The lines that are here already.
+    #[allow(dead_code, reason = "each test program uses its share")]
+    pub(crate) fn now(&self) -> Vec<String> {
+        self.0.try_iter().collect()
+    }
+
     /// All lines up to the next one that contains these words.
     pub(crate) fn until(&self, words: &str) -> Vec<String> {
         let mut told = Vec::new();

@@ -73,6 +73,8 @@ pub(crate) struct Proxy {
     pub(crate) child: Child,
     told: Told,
     greeting: String,
+    /// What it told before.
+    pub(crate) before: Vec<String>,
 }
 
 impl Proxy {
@@ -96,8 +98,10 @@ impl Proxy {
             child,
             told,
             greeting: String::new(),
+            before: Vec::new(),
         };
-        proxy.greeting = proxy.wait_for(words);
+        proxy.before = proxy.told.until(words);
+        proxy.greeting = proxy.before.pop().unwrap_or_default();
         proxy
     }
 

@@ -26,6 +26,34 @@ pub struct ProxyConfig {
     pub topology: GatewayTopology,
 }
 
+impl ProxyConfig {
+    /// The same with what another one says over it; `says` is which of its fields are written there.
+    #[must_use]
+    pub fn under(self, over: &Self, says: impl Fn(&str) -> bool) -> Self {
+        let pick = |name: &str| says(name);
+        Self {
+            tracing: self.tracing.under(&over.tracing),
+            tracing_service_name: match pick("tracingServiceName") {
+                true => over.tracing_service_name,
+                false => self.tracing_service_name,
+            },
+            client_certs: match pick("proxyHeaders") {
+                true => over.client_certs,
+                false => self.client_certs,
+            },
+            topology: match pick("gatewayTopology") {
+                true => over.topology,
+                false => self.topology,
+            },
+            dns_capture: match pick("proxyMetadata.ISTIO_META_DNS_CAPTURE") {
+                true => over.dns_capture,
+                false => self.dns_capture,
+            },
+            dns_auto_allocate: over.dns_auto_allocate.or(self.dns_auto_allocate),
+        }
+    }
+}
+
 /// `gatewayTopology`: what stands before gateways, and is believed in what it says of clients.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct GatewayTopology {
@@ -48,6 +76,19 @@ pub struct ProxyTracing {
     pub custom_tags: Option<BTreeMap<String, CustomTag>>,
     /// Whether spans have Istio's own tags.
     pub enable_istio_tags: Option<bool>,
+}
+
+impl ProxyTracing {
+    fn under(self, over: &Self) -> Self {
+        let over = over.clone();
+        Self {
+            zipkin: over.zipkin.or(self.zipkin),
+            sampled_of_10000: over.sampled_of_10000.or(self.sampled_of_10000),
+            max_path_tag_length: over.max_path_tag_length.or(self.max_path_tag_length),
+            custom_tags: over.custom_tags.or(self.custom_tags),
+            enable_istio_tags: over.enable_istio_tags.or(self.enable_istio_tags),
+        }
+    }
 }
 
 /// How a workload is called in traces.

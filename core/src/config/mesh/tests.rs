@@ -303,3 +303,40 @@ fn findings_within_a_config_map_are_where_they_are_written() {
         assert_eq!(said, expected, "{yaml}");
     }
 }
+
+#[test]
+fn one_proxy_config_stands_under_another() {
+    let of = |text: &str| read(&format!("defaultConfig: {text}")).0.default_config;
+    let mesh = "{tracing: {sampling: 10, maxPathTagLength: 3, zipkin: {address: 'z:1'}}, tracingServiceName: CANONICAL_NAME_ONLY, \
+                gatewayTopology: {numTrustedProxies: 2}, proxyHeaders: {forwardedClientCert: SANITIZE}, \
+                proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'true', ISTIO_META_DNS_AUTO_ALLOCATE: 'true'}}";
+    let over = "{tracing: {sampling: 20}, tracingServiceName: APP_LABEL_AND_NAMESPACE, gatewayTopology: {}, \
+                proxyHeaders: {}, proxyMetadata: {ISTIO_META_DNS_CAPTURE: 'false', ISTIO_META_DNS_AUTO_ALLOCATE: 'false'}}";
+    let all = of(mesh).under(&of(over), |_| true);
+    let want = "{tracing: {sampling: 20, maxPathTagLength: 3, zipkin: {address: 'z:1'}}, \
+                proxyMetadata: {ISTIO_META_DNS_AUTO_ALLOCATE: 'false'}}";
+    assert_eq!(all, of(want));
+    // What is not written there stays.
+    assert_eq!(of(mesh).under(&of("{}"), |_| false), of(mesh));
+    for (name, want) in [
+        ("tracingServiceName", "tracing_service_name"),
+        ("proxyHeaders", "client_certs"),
+        ("gatewayTopology", "topology"),
+        ("proxyMetadata.ISTIO_META_DNS_CAPTURE", "dns_capture"),
+    ] {
+        let (under, over) = (of(mesh), of("{}"));
+        let some = under.clone().under(&over, |field| field == name);
+        assert_ne!(some, under, "{want}");
+        let same = [
+            some.tracing == under.tracing,
+            (some.tracing_service_name == under.tracing_service_name)
+                == (name != "tracingServiceName"),
+            (some.client_certs == under.client_certs) == (name != "proxyHeaders"),
+            (some.topology == under.topology) == (name != "gatewayTopology"),
+            (some.dns_capture == under.dns_capture)
+                == (name != "proxyMetadata.ISTIO_META_DNS_CAPTURE"),
+            some.dns_auto_allocate == under.dns_auto_allocate,
+        ];
+        assert_eq!(same, [true; 6], "{want}");
+    }
+}

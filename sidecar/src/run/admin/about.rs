@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use outrigger_core::peer::ListenerKind;
@@ -11,13 +12,14 @@ use serde_json::{Value, json};
 
 use crate::cli::RunArgs;
 use crate::run::listeners::Counts;
+use crate::run::pod_labels::Current;
 
 /// What it was started with, as far as that is shown.
 #[derive(Clone, Debug)]
 pub(in crate::run) struct About {
     pub(super) runtime: &'static str,
     pub(super) namespace: String,
-    pub(super) labels: Vec<(String, String)>,
+    labels: Arc<Current>,
     pub(super) admin: String,
     config: Vec<PathBuf>,
     drain_time: Duration,
@@ -26,12 +28,16 @@ pub(in crate::run) struct About {
 }
 
 impl About {
-    pub(in crate::run) fn new(args: &RunArgs, runtime: &'static str, admin: String) -> Self {
-        let labels = args.labels.iter();
+    pub(in crate::run) fn new(
+        args: &RunArgs,
+        labels: Arc<Current>,
+        runtime: &'static str,
+        admin: String,
+    ) -> Self {
         Self {
             runtime,
             namespace: args.namespace.clone(),
-            labels: labels.map(|l| (l.key.clone(), l.value.clone())).collect(),
+            labels,
             admin,
             config: args.config.clone(),
             drain_time: args.drain_time,
@@ -41,20 +47,16 @@ impl About {
     }
 
     /// What this workload is called: its `app` label, or the first other thing that names it.
-    pub(super) fn workload(&self) -> &str {
-        let label = |key: &str| self.labels.iter().find(|(k, _)| k == key);
-        let named = ["app", "app.kubernetes.io/name"]
-            .into_iter()
-            .find_map(label);
-        named.map_or(&self.namespace, |(_, value)| value)
+    pub(super) fn workload(&self) -> String {
+        let labels = self.labels.get();
+        let mut keys = ["app", "app.kubernetes.io/name"].into_iter();
+        let named = keys.find_map(|key| labels.get(key));
+        named.unwrap_or(&self.namespace).clone()
     }
 
     /// All labels, by key.
     pub(super) fn labels(&self) -> Value {
-        let labels = self.labels.iter();
-        labels
-            .map(|(key, value)| (key.clone(), Value::from(&**value)))
-            .collect()
+        json!(*self.labels.get())
     }
 }
 

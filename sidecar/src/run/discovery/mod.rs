@@ -14,7 +14,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use outrigger_core::config::Finding;
 use outrigger_xds::client::{self, Taken};
 use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
-use outrigger_xds::{Asked, Key, Kind, Object};
+use outrigger_xds::{Asked, Key, Kind, Object, structs};
+use serde_json::json;
+use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::gathered::Gathered;
@@ -33,6 +35,8 @@ pub(super) struct Inbox {
     pub(super) counts: Counts,
     /// Why the stream before this one broke, or could not be opened.
     broke: Mutex<Option<String>>,
+    /// A stream is to be opened anew.
+    again: Notify,
 }
 
 /// What is known of the control plane, for whoever asks.
@@ -63,7 +67,21 @@ impl Inbox {
             answers,
             counts: Counts::default(),
             broke: Mutex::default(),
+            again: Notify::new(),
         }
+    }
+
+    /// The workload has these labels from now on: what concerns it is asked for anew.
+    pub(super) fn relabel(&self, labels: &BTreeMap<String, String>) {
+        let mut client = self.client();
+        let mut node = client.node().clone();
+        let metadata = node.metadata.take().map(structs::to_json);
+        let mut metadata = metadata.unwrap_or_else(|| json!({}));
+        metadata["LABELS"] = json!(labels);
+        node.metadata = Some(structs::from_json(&metadata));
+        client.call_itself(node);
+        drop(client);
+        self.again.notify_one();
     }
 
     /// A stream broke, or could not be opened.

@@ -59,9 +59,14 @@ impl Listening {
         let mut said = String::new();
         while !self.told.is_closed() {
             let before = self.inbox.counts.responses.load(Ordering::Relaxed);
-            let broke = self.listen().await;
+            let ended = self.listen().await;
             let counts = &self.inbox.counts;
             counts.connected.store(false, Ordering::Relaxed);
+            let broke = match ended {
+                Ended::Over => return,
+                Ended::Again => continue,
+                Ended::Broke(why) => why,
+            };
             counts.failed.fetch_add(1, Ordering::Relaxed);
             if counts.responses.load(Ordering::Relaxed) > before {
                 failures = 0;
@@ -80,15 +85,23 @@ impl Listening {
                 said = text;
             }
             failures = u32::saturating_add(failures, 1);
-            sleep(Backoff::ORDINARY.pause(failures, outrigger_dns::random())).await;
+            let pause = Backoff::ORDINARY.pause(failures, outrigger_dns::random());
+            tokio::select! {
+                () = sleep(pause) => {}
+                () = self.told.closed() => return,
+            }
         }
     }
 
-    /// Until the stream breaks; says why.
-    async fn listen(&mut self) -> String {
-        let channel = match self.server.connect().await {
+    /// Until the stream ends; says why.
+    async fn listen(&mut self) -> Ended {
+        let channel = tokio::select! {
+            channel = self.server.connect() => channel,
+            () = self.told.closed() => return Ended::Over,
+        };
+        let channel = match channel {
             Ok(channel) => channel,
-            Err(error) => return error,
+            Err(error) => return Ended::Broke(error),
         };
         let token = self.server.token();
         let (requests, sent) = unbounded_channel();
@@ -97,15 +110,14 @@ impl Listening {
         for request in self.inbox.client().open() {
             let _ = requests.send(request);
         }
-        let mut responses = match discover(
-            channel,
-            UnboundedReceiverStream::new(sent),
-            token.as_deref(),
-        )
-        .await
-        {
+        let sent = UnboundedReceiverStream::new(sent);
+        let opened = tokio::select! {
+            opened = discover(channel, sent, token.as_deref()) => opened,
+            () = self.told.closed() => return Ended::Over,
+        };
+        let mut responses = match opened {
             Ok(responses) => responses,
-            Err(status) => return words(self.server.asked(), &status),
+            Err(status) => return Ended::Broke(words(self.server.asked(), &status)),
         };
         let counts = &self.inbox.counts;
         counts.opened.fetch_add(1, Ordering::Relaxed);
@@ -124,18 +136,31 @@ impl Listening {
                             Taken::Unasked => debug!(target: "discovery", "`{}` was not asked for", kind.escape_default()),
                         }
                     }
-                    Ok(None) => return "the stream was ended".to_owned(),
-                    Err(status) => return words(self.server.asked(), &status),
+                    Ok(None) => return Ended::Broke("the stream was ended".to_owned()),
+                    Err(status) => return Ended::Broke(words(self.server.asked(), &status)),
                 },
                 answers = self.answered.recv() => match answers {
                     Some(answers) => for answer in answers {
                         let _ = requests.send(answer);
                     },
-                    None => return "the program ends".to_owned(),
+                    None => return Ended::Over,
                 },
+                () = self.inbox.again.notified() => return Ended::Again,
+                // It drains, and what changes from now on is of no use to it.
+                () = self.told.closed() => return Ended::Over,
             }
         }
     }
+}
+
+/// How a stream ended.
+enum Ended {
+    /// It broke, or could not be opened.
+    Broke(String),
+    /// We are somebody else, and say so on another one.
+    Again,
+    /// The program ends, or another process serves.
+    Over,
 }
 
 /// What ends every stream to istiod's `api` generator but those of its own namespace (`ENABLE_XDS_API_GENERATOR_AUTH`, on

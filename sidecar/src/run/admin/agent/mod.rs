@@ -24,6 +24,7 @@ use super::routes::Access;
 use super::{Door, asker, stats};
 use crate::admin_args::AdminArgs;
 use crate::intercept::ModeArg;
+use crate::proxy_config;
 use application::Application;
 use probes::{Answered, Probes};
 use scrape::{Limits, Scrape};
@@ -46,7 +47,7 @@ impl Beside {
         addr: Option<IpAddr>,
         interception: ModeArg,
     ) -> Result<Self, String> {
-        let said = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
+        let said = proxy_config::text;
         let probes = said(probes::VARIABLE);
         let probes = probes.map_or_else(|| Ok(Probes::default()), |text| Probes::read(&text));
         let limits = Limits {
