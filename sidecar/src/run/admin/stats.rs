@@ -72,7 +72,7 @@ pub(super) struct Early<'a> {
     pub(super) admin: &'a connections::Counts,
 }
 
-/// The same as [`answer`] of that.
+/// The same as [`answer()`] of that.
 ///
 /// # Errors
 /// What is wrong with a parameter.
@@ -85,7 +85,7 @@ pub(super) fn answer_early(
     Ok(answer::page(form.content_type(), early_page(early, sheet)))
 }
 
-/// The same as [`prometheus`] of that.
+/// The same as [`prometheus()`] of that.
 pub(super) fn prometheus_early(early: &Early<'_>) -> Page {
     early_page(early, Sheet::new(Form::Prometheus, None, false))
 }
