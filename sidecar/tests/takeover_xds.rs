@@ -206,6 +206,7 @@ fn a_run_that_drains_listens_to_no_control_plane() {
         });
         stage.mesh.write("slow.yaml", &slow);
         let mut old = Proxy::spawn(stage.command(&[]));
+        old.page("/clusters", "slow.example");
         let addresses = addresses(&old);
         let mut client = TcpStream::connect(old.addr("outbound")).unwrap();
         client.set_read_timeout(Some(PATIENCE)).unwrap();
