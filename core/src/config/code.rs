@@ -99,6 +99,7 @@ codes! {
     ApiVersion "api-version" Error "The version is not one of this kind."
     UnknownKind "unknown-kind" Error "The group has no such kind."
     KindNotRead "kind-not-read" Warning "An Istio kind that this proxy does not use, though it may check it."
+    KindForbidden "kind-forbidden" Warning "Kubernetes does not let control read a kind, which counts as empty."
     KindIgnored "kind-ignored" Info "A kind that does not concern the proxy."
     Metadata "metadata" Error "The metadata is incomplete or malformed."
     ResourceName "resource-name" Warning "A resource name that Kubernetes refuses."

@@ -21,7 +21,7 @@ pub mod finding;
 mod fixture;
 pub mod format;
 pub mod gateway;
-mod gateway_api;
+pub mod gateway_api;
 pub mod header_name;
 mod homes;
 mod judged;

@@ -9,6 +9,12 @@ use crate::config::kubernetes::Service;
 use crate::config::names::{self, CLUSTER_DOMAIN, service_host};
 use crate::config::virtual_service::ApiKind;
 
+/// There is no such parent, or no such part of it.
+const NO_PARENT: &str = "NoMatchingParent";
+
+/// `allowedRoutes` of no listener lets the route.
+const NOT_ALLOWED: &str = "NotAllowedByListeners";
+
 /// What a route is bound to.
 #[derive(Debug)]
 pub(super) enum Bound {
@@ -23,15 +29,18 @@ pub(super) enum Bound {
     },
 }
 
+/// What each parent made of a route, by its position.
+pub(super) type Attached = Vec<(usize, Result<Vec<Bound>, Refusal>)>;
+
 impl Pieces {
-    /// What a route is bound to; parents that do not take it are told.
+    /// What each parent makes of a route; those that do not take it are told.
     pub(super) fn attach(
         &self,
         route: &Route,
         services: &[Service],
         findings: &mut Vec<Finding>,
-    ) -> Vec<Bound> {
-        let mut bound = Vec::new();
+    ) -> Attached {
+        let mut attached = Vec::new();
         for parent in &route.parents {
             let found = match parent.to {
                 ParentKind::Gateway => self.listeners(route, parent),
@@ -42,23 +51,15 @@ impl Pieces {
                     port: parent.port,
                 }]),
             };
-            match found {
-                Ok(found) => bound.extend(found),
-                Err(why) => {
-                    let (kind, path) = (route.kind.as_str(), format!("spec.{}", why.path));
-                    let (meta, help) = (&route.meta, why.help);
-                    findings.push(Finding::about(
-                        why.code,
-                        kind,
-                        meta,
-                        &path,
-                        why.message,
-                        help,
-                    ));
-                }
+            if let Err(why) = &found {
+                let (kind, path) = (route.kind.as_str(), format!("spec.{}", why.path));
+                let (message, help) = (why.message.clone(), why.help);
+                let about = Finding::about(why.code, kind, &route.meta, &path, message, help);
+                findings.push(about);
             }
+            attached.push((parent.at, found));
         }
-        bound
+        attached
     }
 
     fn listeners(&self, route: &Route, parent: &Parent) -> Result<Vec<Bound>, Refusal> {
@@ -77,14 +78,16 @@ impl Pieces {
                 true => Ok(Vec::new()),
                 false => Err(Refusal {
                     code: Code::UnknownGateway,
+                    reason: NO_PARENT,
                     path: format!("parentRefs[{at}].name"),
                     message: format!("there is no Gateway `{namespace}/{name}`"),
                     help: "add it, or correct the name",
                 }),
             };
         };
-        let refusal = |code, field: &str, message: String, help| Refusal {
+        let refusal = |(code, reason), field: &str, message: String, help| Refusal {
             code,
+            reason,
             path: format!("parentRefs[{at}]{field}"),
             message,
             help,
@@ -93,7 +96,7 @@ impl Pieces {
         let named = kept(&listeners, |listener| is_named(listener, parent)).ok_or_else(|| {
             let message = format!("Gateway `{namespace}/{name}` has no such listener");
             let help = "correct `sectionName` or `port`";
-            refusal(Code::UnknownGateway, "", message, help)
+            refusal((Code::UnknownGateway, NO_PARENT), "", message, help)
         })?;
         let fitting = kept(&named, |listener| takes(listener, route.kind)).ok_or_else(|| {
             let kind = route.kind.as_str();
@@ -101,7 +104,7 @@ impl Pieces {
                 "no listener that is meant of Gateway `{namespace}/{name}` is for a {kind}"
             );
             let help = "bind to one of a protocol that fits, and see to its `allowedRoutes.kinds`";
-            refusal(Code::UnknownGateway, "", message, help)
+            refusal((Code::UnknownGateway, NOT_ALLOWED), "", message, help)
         })?;
         let lets = |listener: &Listener| {
             let (from, own) = (&route.meta.namespace, &gateway.meta.namespace);
@@ -112,11 +115,12 @@ impl Pieces {
             let message =
                 format!("Gateway `{namespace}/{name}` lets no route of namespace `{from}` bind");
             let help = "see to `allowedRoutes.namespaces` of the listener";
-            refusal(Code::RouteNotAllowed, "", message, help)
+            refusal((Code::RouteNotAllowed, NOT_ALLOWED), "", message, help)
         })?;
         let common =
             kept(&allowed, |listener| has_common(listener, route)).ok_or_else(|| Refusal {
                 code: Code::GatewayHostMismatch,
+                reason: "NoMatchingListenerHostname",
                 path: "hostnames".to_owned(),
                 message: format!(
                     "no listener that is meant of Gateway `{namespace}/{name}` has one of the hosts"
@@ -131,11 +135,14 @@ impl Pieces {
 }
 
 /// Why a parent does not take a route.
-struct Refusal {
+#[derive(Debug)]
+pub(super) struct Refusal {
     code: Code,
+    /// As the API has it (`RouteConditionReason`).
+    pub(super) reason: &'static str,
     /// Below `spec`.
     path: String,
-    message: String,
+    pub(super) message: String,
     help: &'static str,
 }
 
@@ -194,6 +201,7 @@ fn service(route: &Route, parent: &Parent, services: &[Service]) -> Result<Vec<B
     if found.is_none() && !services.is_empty() {
         return Err(Refusal {
             code: Code::UnknownHost,
+            reason: NO_PARENT,
             path: format!("parentRefs[{at}].name"),
             message: format!("there is no Service `{namespace}/{name}`"),
             help: "add it, or correct the name",
@@ -209,6 +217,7 @@ fn service(route: &Route, parent: &Parent, services: &[Service]) -> Result<Vec<B
     let port = match (&parent.section, parent.port) {
         (Some(section), None) => Some(by_name(section).ok_or_else(|| Refusal {
             code: Code::UnknownPort,
+            reason: NO_PARENT,
             path: format!("parentRefs[{at}].sectionName"),
             message: format!("Service `{namespace}/{name}` has no port called `{section}`"),
             help: "correct the name",

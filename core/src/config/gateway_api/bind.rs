@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::attach::Bound;
+use super::class::Owner;
 use super::listener::{ApiGateway, Certificate, Listener, ListenerTls};
 use super::route::Route;
 use super::rules::Rule;
@@ -25,7 +26,8 @@ const GATEWAY_NAME: &str = "gateway.networking.k8s.io/gateway-name";
 pub(in crate::config) fn bind(pieces: &Pieces, services: &[Service]) -> (GatewayApi, Vec<Finding>) {
     let (mut all, mut findings) = (GatewayApi::default(), Vec::new());
     for gateway in pieces.gateways.iter().filter(|read| !read.meta.rejected) {
-        if let Some(controller) = pieces.foreign_controller(&gateway.class) {
+        // A class that was not read may be ours.
+        if let Owner::Foreign(controller) = pieces.owner(&gateway.class) {
             let class = &gateway.class;
             let message =
                 format!("GatewayClass `{class}` is for `{controller}`: it is not carried");
@@ -58,8 +60,12 @@ pub(in crate::config) fn bind(pieces: &Pieces, services: &[Service]) -> (Gateway
             }
         }
     }
-    for route in pieces.routes.iter().filter(|read| !read.meta.rejected) {
-        routed(pieces, route, services, &mut all.routes, &mut findings);
+    for route in &pieces.routes {
+        if route.meta.rejected {
+            all.statuses.push(pieces.rejected(route));
+        } else {
+            routed(pieces, route, services, &mut all, &mut findings);
+        }
     }
     (all, findings)
 }
@@ -146,15 +152,23 @@ fn routed(
     pieces: &Pieces,
     route: &Route,
     services: &[Service],
-    made: &mut Vec<VirtualService>,
+    all: &mut GatewayApi,
     findings: &mut Vec<Finding>,
 ) {
-    let bound = pieces.attach(route, services, findings);
+    let attached = pieces.attach(route, services, findings);
+    let mut of_backends = Vec::new();
+    let of_rule = |rule| Sending::new(pieces, (route, rule), services, &mut of_backends);
+    let sendings: Vec<Sending<'_>> = route.rules.iter().map(of_rule).collect();
+    let status = pieces.status(route, &attached, &of_backends);
+    all.statuses.push(status);
+    let taken = attached.into_iter().filter_map(|(_, found)| found.ok());
+    let bound: Vec<Bound> = taken.flatten().collect();
+    // Nobody sends where a route leads that nobody took.
     if bound.is_empty() {
         return;
     }
-    let of_rule = |rule| Sending::new(pieces, (route, rule), services, findings);
-    let sendings: Vec<Sending<'_>> = route.rules.iter().map(of_rule).collect();
+    findings.extend(of_backends);
+    let made = &mut all.routes;
     let listeners: Vec<String> = bound
         .iter()
         .filter_map(|to| match to {

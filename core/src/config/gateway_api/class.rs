@@ -22,10 +22,22 @@ pub(super) fn read(spec: &mut Object<'_, '_>, meta: Meta) -> Class {
     }
 }
 
+/// Who carries the Gateways of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner<'p> {
+    Ours,
+    Foreign(&'p str),
+    /// The class was not read.
+    Unknown,
+}
+
 impl Pieces {
-    /// The controller of a class, where it is not the one whose Gateways are carried. A class that was not read may be.
-    pub(super) fn foreign_controller(&self, class: &str) -> Option<&str> {
-        let found = self.classes.iter().find(|read| read.name == class)?;
-        (found.controller != CONTROLLER).then_some(&found.controller)
+    /// Whose a class is.
+    pub(super) fn owner(&self, class: &str) -> Owner<'_> {
+        match self.classes.iter().find(|read| read.name == class) {
+            Some(found) if found.controller == CONTROLLER => Owner::Ours,
+            Some(found) => Owner::Foreign(&found.controller),
+            None => Owner::Unknown,
+        }
     }
 }

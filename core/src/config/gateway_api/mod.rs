@@ -16,6 +16,7 @@ mod listener;
 mod namespaces;
 mod route;
 mod rules;
+mod status;
 
 use std::sync::Arc;
 
@@ -28,6 +29,7 @@ use super::report::Report;
 use super::virtual_service::{ApiKind, VirtualService};
 
 pub(super) use bind::bind;
+pub use status::{Reason, RouteStatus};
 
 /// The API group of Gateways and their routes, and the one of what is still tried.
 const GROUPS: [&str; 2] = ["gateway.networking.k8s.io/", "gateway.networking.x-k8s.io/"];
@@ -99,6 +101,8 @@ pub struct GatewayApi {
     pub gateways: Vec<Gateway>,
     /// One for each route and way in which it is bound.
     pub routes: Vec<VirtualService>,
+    /// What became of each route, in the order in which they were read.
+    pub statuses: Vec<RouteStatus>,
 }
 
 impl Pieces {
