@@ -21,6 +21,7 @@ use tracing::{debug, info, warn};
 
 use crate::envoy::{View, Views};
 use crate::hub::{Counts, Hub, Since, State};
+use crate::refused::{Refused, Sent};
 use crate::scope::Scope;
 use crate::viewer::Viewer;
 
@@ -81,6 +82,7 @@ pub struct Server {
 pub struct Clients {
     next: AtomicU64,
     known: Mutex<BTreeMap<u64, Client>>,
+    refusals: watch::Sender<()>,
 }
 
 /// What is known of a client.
@@ -90,8 +92,8 @@ pub struct Client {
     pub viewer: Viewer,
     /// The last push that it has, as far as it answered.
     pub push: u64,
-    /// What it refused last, by kind.
-    pub refused: BTreeMap<&'static Kind, String>,
+    /// What it refused, and has not taken in another form since.
+    pub refused: Refused,
 }
 
 impl Clients {
@@ -100,12 +102,24 @@ impl Clients {
         self.lock().values().cloned().collect()
     }
 
+    /// Those that refuse something.
+    pub fn refusing(&self) -> Vec<Client> {
+        let known = self.lock();
+        let refusing = known.values().filter(|client| !client.refused.is_empty());
+        refusing.cloned().collect()
+    }
+
+    /// Tells of refusals from now on, and when they are over.
+    pub fn refusals(&self) -> watch::Receiver<()> {
+        self.refusals.subscribe()
+    }
+
     fn add(&self, viewer: &Viewer) -> u64 {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let client = Client {
             viewer: viewer.clone(),
             push: 0,
-            refused: BTreeMap::new(),
+            refused: Refused::default(),
         };
         self.lock().insert(id, client);
         id
@@ -167,6 +181,7 @@ impl<T: Telling> Discover<T> for Server {
             requests: requests.into_inner(),
             sender,
             telling: T::default(),
+            sent: BTreeMap::new(),
             first: None,
             views: Arc::clone(&self.views),
         };
@@ -209,6 +224,8 @@ struct Stream<T: Telling> {
     sender: mpsc::Sender<Result<T::Response, Status>>,
     telling: T,
     views: Arc<Views>,
+    /// What of each kind was sent last.
+    sent: BTreeMap<&'static Kind, Sent>,
     /// A place at the gate, until the first configuration was taken, and until when.
     first: Option<(OwnedSemaphorePermit, Instant)>,
 }
@@ -322,20 +339,27 @@ impl<T: Telling> Stream<T> {
                 Counts::add(&counts.taken, 1);
                 let push = standing.push;
                 let is_settled = self.telling.session().is_settled();
+                let sent = self.sent.remove(kind).unwrap_or_default();
+                let mut is_other = false;
                 self.clients.note(standing.id, |client| {
-                    client.refused.remove(kind);
+                    is_other = client.refused.took(kind, &sent);
                     if is_settled {
                         client.push = push;
                     }
                 });
+                if is_other {
+                    self.clients.refusals.send_replace(());
+                }
             }
             Heard::Refused(kind, message) => {
                 Counts::add(&counts.refused, 1);
                 let id = &standing.viewer.id;
                 warn!(target: "discovery", "`{id}` refused {}: {}", kind.kind, message.escape_default());
+                let sent = self.sent.remove(kind).unwrap_or_default();
                 self.clients.note(standing.id, |client| {
-                    client.refused.insert(kind, message);
+                    client.refused.refused(kind, &sent, &message);
                 });
+                self.clients.refusals.send_replace(());
             }
             Heard::Unknown(type_url) => {
                 let id = &standing.viewer.id;
@@ -414,6 +438,10 @@ impl<T: Telling> Stream<T> {
             let (objects, bytes) = T::size(&response);
             Counts::add(&counts.objects, objects as u64);
             Counts::add(&counts.bytes, bytes as u64);
+            // Who is told the state of the world refuses it as a whole.
+            let change = T::change(&response);
+            let kind = change.and_then(|change| Kind::of_type(&change.type_url));
+            self.sent.extend(kind.zip(change.map(Sent::of)));
             if self.sender.send(Ok(response)).await.is_err() {
                 return false;
             }

@@ -187,7 +187,8 @@ impl Hub {
     }
 
     /// Tells of pushes from now on.
-    pub(crate) fn pushes(&self) -> watch::Receiver<u64> {
+    #[must_use]
+    pub fn pushes(&self) -> watch::Receiver<u64> {
         self.pushed.subscribe()
     }
 

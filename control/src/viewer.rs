@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use outrigger_xds::messages::{Message as _, Node};
-use outrigger_xds::structs;
+use outrigger_xds::{Key, structs};
 use serde_json::Value;
 
-use crate::facts::labels;
+use crate::facts::{kind, labels};
 
 /// Longest name of a client that is taken.
 const MAX_ID: usize = 1024;
@@ -73,6 +73,18 @@ impl fmt::Display for Stranger {
 }
 
 impl Viewer {
+    /// The pod that it is called after, if it is one.
+    #[must_use]
+    pub fn pod(&self) -> Option<Key> {
+        let own = self.id.split('~').nth(2)?;
+        let name = own.strip_suffix(&self.namespace)?.strip_suffix('.')?;
+        Some(Key {
+            kind: kind("", "Pod"),
+            namespace: self.namespace.as_str().into(),
+            name: name.into(),
+        })
+    }
+
     /// Who a node is; `proven` is the namespace of an identity that was checked.
     ///
     /// # Errors
@@ -142,6 +154,7 @@ mod tests {
             (&*viewer.namespace, viewer.is_gateway, viewer.is_proven),
             ("shop", false, true)
         );
+        assert_eq!(viewer.pod().map(|pod| pod.name), Some("cart-1".into()));
         assert_eq!(
             viewer.labels,
             [("app".to_owned(), "cart".to_owned())].into()

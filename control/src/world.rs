@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use outrigger_core::compile::is_subset;
 use outrigger_core::config::{MeshConfig, Source, load_mesh};
-use outrigger_xds::carried::{key_of, pack, weight};
+use outrigger_xds::carried::{key_of, pack, unpack, weight};
 use outrigger_xds::messages::Resource;
 use outrigger_xds::{Change, Key, Kind, Object};
 
@@ -181,6 +181,27 @@ impl World {
         namespaces.map(|(key, _)| key.name.to_string()).collect()
     }
 
+    /// An object as it is.
+    #[must_use]
+    pub fn object(&self, key: &Key) -> Option<Object> {
+        let known = self.objects.get(key)?;
+        unpack(key.kind, Resource::clone(&known.packed)).ok()
+    }
+
+    /// The version of an object.
+    #[must_use]
+    pub fn version(&self, key: &Key) -> Option<&str> {
+        Some(&self.objects.get(key)?.packed.version)
+    }
+
+    /// Objects as they travel.
+    pub(crate) fn all(&self, is_wanted: impl Fn(&Key) -> bool) -> Vec<(Key, Arc<Resource>)> {
+        let wanted = self.objects.iter().filter(|(key, _)| is_wanted(key));
+        wanted
+            .map(|(key, known)| (key.clone(), Arc::clone(&known.packed)))
+            .collect()
+    }
+
     pub(crate) fn get(&self, key: &Key) -> Option<&Known> {
         self.objects.get(key)
     }
@@ -300,7 +321,7 @@ pub fn mesh_in(changes: &[Change]) -> MeshConfig {
 }
 
 /// The settings of the mesh, wherever its root namespace is: sources tell of no other.
-fn is_mesh_config(key: &Key) -> bool {
+pub(crate) fn is_mesh_config(key: &Key) -> bool {
     key.kind.kind == "ConfigMap" && &*key.name == MESH_CONFIG
 }
 

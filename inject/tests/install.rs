@@ -15,7 +15,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use outrigger_inject::{INJECT, Settings, VALIDATE, yaml};
-use outrigger_xds::KINDS;
+use outrigger_xds::{KINDS, Kind};
 use serde_json::Value;
 
 mod strict;
@@ -77,7 +77,7 @@ fn strings(value: &Value) -> Vec<&str> {
 #[test]
 fn control_may_read_what_it_reads_and_no_secret_of_others() {
     let roles = all("ClusterRole");
-    let mut readable = BTreeSet::new();
+    let (mut readable, mut told) = (BTreeSet::new(), BTreeSet::new());
     for rule in roles[0]["rules"].as_array().unwrap() {
         let verbs = strings(&rule["verbs"]);
         for group in strings(&rule["apiGroups"]) {
@@ -86,6 +86,13 @@ fn control_may_read_what_it_reads_and_no_secret_of_others() {
                 assert_ne!((group, resource), ("", "secrets"));
                 if verbs.contains(&"watch") {
                     readable.insert((group.to_owned(), resource.to_owned()));
+                }
+                if let Some(plural) = resource.strip_suffix("/status") {
+                    assert_eq!(verbs, ["get", "patch"], "{rule}");
+                    told.insert((group.to_owned(), plural.to_owned()));
+                }
+                if resource == "events" {
+                    assert_eq!((group, &verbs[..]), ("", &["get", "create", "patch"][..]));
                 }
                 let writes = verbs
                     .iter()
@@ -105,6 +112,13 @@ fn control_may_read_what_it_reads_and_no_secret_of_others() {
             assert!(readable.remove(&key), "control may not watch {key:?}");
         }
     }
+    // Conditions of Istio's kinds, and who took a route, are written; nothing into what others keep.
+    let has_status = |kind: &&Kind| {
+        kind.group.ends_with(".istio.io") || kind.kind.ends_with("Route") && !kind.group.is_empty()
+    };
+    let kinds = KINDS.iter().filter(has_status);
+    let wanted = kinds.map(|kind| (kind.group.to_owned(), kind.plural.to_owned()));
+    assert_eq!(told, wanted.collect(), "whose status control writes");
     let rest: Vec<_> = readable.into_iter().map(|(_, resource)| resource).collect();
     assert_eq!(rest, [""; 0], "nobody reads these");
     for role in all("Role") {

@@ -17,7 +17,12 @@ async fn main() -> ExitCode {
         }
     };
     let (sender, mut changes) = channel(64);
-    tokio::spawn(watch(client, Selection::of("istio-system"), sender));
+    tokio::spawn(watch(
+        client,
+        Selection::of("istio-system"),
+        Default::default(),
+        sender,
+    ));
     while let Some(change) = changes.recv().await {
         match change {
             Change::Is(object) => is(&object),

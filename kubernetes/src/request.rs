@@ -37,8 +37,12 @@ pub(crate) enum What {
     Absent,
     /// Somebody else was faster (409).
     Conflict,
-    /// We may not (401, 403).
+    /// We may not (403).
     Forbidden,
+    /// It does not know who we are (401).
+    Stranger,
+    /// It is not what the API takes (400, 405, 413, 415, 422), and will not be.
+    Invalid,
     /// Nothing, but to try again.
     Other,
 }
@@ -58,7 +62,9 @@ impl Trouble {
             404 => What::Absent,
             409 => What::Conflict,
             410 => What::Expired,
-            401 | 403 => What::Forbidden,
+            401 => What::Stranger,
+            403 => What::Forbidden,
+            400 | 405 | 413 | 415 | 422 => What::Invalid,
             _ => What::Other,
         };
         let said = status["message"].as_str().unwrap_or("it says no more");

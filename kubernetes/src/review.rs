@@ -44,7 +44,7 @@ impl TokenReviews {
         let review = match answer {
             Ok((_, review)) => review,
             Err(trouble) => {
-                let may_not = if trouble.what == What::Forbidden {
+                let may_not = if trouble.what == What::Forbidden || trouble.what == What::Stranger {
                     "we may not review tokens: "
                 } else {
                     ""

@@ -1,7 +1,6 @@
-//! What people are told at the objects of a cluster: events, and conditions of their status.
+//! What people are told at the objects of a cluster as it happens: events.
 //!
-//! Owns that it is told once: an event's name is made of what it says, so that replicas write the same one; a condition is written only
-//! where it is another.
+//! Owns that it is told once: an event's name is made of what it says, so that replicas write the same one.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,9 +31,6 @@ const BURST: u32 = 25;
 /// The longest message that Kubernetes takes, bytes.
 const LONGEST: usize = 1024;
 
-/// So often a condition that others are in the way of is tried.
-const TRIES: u32 = 5;
-
 /// What is said of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Word<'a> {
@@ -46,24 +42,12 @@ pub struct Word<'a> {
     pub is_warning: bool,
 }
 
-/// One condition of a status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Condition<'a> {
-    /// Such as Istio's `Reconciled`, or the Gateway API's `Accepted`.
-    pub kind: &'a str,
-    /// Whether it is so.
-    pub is_so: bool,
-    /// One word, such as `Invalid`.
-    pub reason: &'a str,
-    /// For people.
-    pub message: &'a str,
-}
-
 /// Whoever tells events.
 pub struct Words {
     client: Client,
     told: Mutex<Told>,
     dropped: AtomicU64,
+    written: AtomicU64,
 }
 
 struct Told {
@@ -87,6 +71,7 @@ impl Words {
             client,
             told: Mutex::new(told),
             dropped: AtomicU64::new(0),
+            written: AtomicU64::new(0),
         }
     }
 
@@ -95,7 +80,13 @@ impl Words {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Writes an event, unless the same was written in the last half an hour, or there are too many. Says whether it was written.
+    /// Events that were written, or counted once more.
+    pub fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Writes an event, unless the same was written in the last half an hour, by whomever, or there are too many. One that is older is
+    /// counted once more (`count`, `lastTimestamp`). Says whether anything was written.
     ///
     /// # Errors
     /// It may not be written.
@@ -109,18 +100,12 @@ impl Words {
             namespace => namespace,
         };
         let place = format!("/api/v1/namespaces/{namespace}/events");
-        let now = Timestamp::now().to_string();
-        let event = event(object, word, (namespace, &name), &now);
-        let written = match request::json(&self.client, post(&place, &event)).await {
-            // Told by another replica, or by us some time ago.
-            Err(trouble) if trouble.what == What::Conflict => {
-                let patch = json!({"lastTimestamp": now});
-                request::json(&self.client, merge(&format!("{place}/{name}"), &patch)).await
+        match self.write(object, word, (namespace, &name), &place).await {
+            Ok(is_written) => {
+                self.written
+                    .fetch_add(u64::from(is_written), Ordering::Relaxed);
+                Ok(is_written)
             }
-            other => other,
-        };
-        match written {
-            Ok(_) => Ok(true),
             Err(trouble) => {
                 // It was not told after all.
                 let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,6 +115,48 @@ impl Words {
                     &trouble,
                 ))
             }
+        }
+    }
+
+    async fn write(
+        &self,
+        object: &Object,
+        word: Word<'_>,
+        (namespace, name): (&str, &str),
+        place: &str,
+    ) -> Result<bool, Trouble> {
+        let now = Timestamp::now();
+        let there = format!("{place}/{name}");
+        let told = match request::json(&self.client, get(&there)).await {
+            Ok((_, told)) => told,
+            Err(trouble) if trouble.what == What::Absent => {
+                let event = event(object, word, (namespace, name), &now.to_string());
+                return match request::json(&self.client, post(place, &event)).await {
+                    Ok(_) => Ok(true),
+                    // By another replica, meanwhile; or the namespace is being deleted.
+                    Err(trouble) if matches!(trouble.what, What::Conflict | What::Absent) => {
+                        Ok(false)
+                    }
+                    Err(trouble) => Err(trouble),
+                };
+            }
+            Err(trouble) => return Err(trouble),
+        };
+        // By another replica, or by us before we were started again.
+        let last: Option<Timestamp> = (told["lastTimestamp"].as_str()).and_then(|t| t.parse().ok());
+        let again = i64::try_from(AGAIN.as_secs()).unwrap_or(i64::MAX);
+        if last.is_some_and(|last| now.as_second().saturating_sub(last.as_second()) < again) {
+            return Ok(false);
+        }
+        let count = told["count"].as_i64().unwrap_or(1).saturating_add(1);
+        let patch = json!({
+            "metadata": {"resourceVersion": told["metadata"]["resourceVersion"]},
+            "lastTimestamp": now.to_string(), "count": count,
+        });
+        match request::json(&self.client, merge(&there, &patch)).await {
+            Ok(_) => Ok(true),
+            Err(trouble) if matches!(trouble.what, What::Conflict | What::Absent) => Ok(false),
+            Err(trouble) => Err(trouble),
         }
     }
 
@@ -179,10 +206,6 @@ fn name(object: &Object, word: Word<'_>) -> String {
 }
 
 fn event(object: &Object, word: Word<'_>, (namespace, name): (&str, &str), now: &str) -> Value {
-    let mut end = word.message.len().min(LONGEST);
-    while !word.message.is_char_boundary(end) {
-        end -= 1;
-    }
     let kind = if word.is_warning { "Warning" } else { "Normal" };
     json!({
         "apiVersion": "v1", "kind": "Event", "metadata": {"name": name, "namespace": namespace},
@@ -190,128 +213,19 @@ fn event(object: &Object, word: Word<'_>, (namespace, name): (&str, &str), now: 
             "apiVersion": object.json["apiVersion"], "kind": object.key.kind.kind, "namespace": &*object.key.namespace,
             "name": &*object.key.name, "uid": object.json["metadata"]["uid"],
         },
-        "reason": word.reason, "message": &word.message[..end], "type": kind, "count": 1,
+        "reason": word.reason, "message": cut(word.message, LONGEST), "type": kind, "count": 1,
         "firstTimestamp": now, "lastTimestamp": now,
         "source": {"component": TELLER}, "reportingComponent": TELLER, "reportingInstance": TELLER,
     })
 }
 
-/// Writes a condition into an object's `status.conditions` where it is another; those of other types stay. `messages` are written as Istio's
-/// `status.validationMessages`, for objects of Istio's. Says whether anything was written: nothing is when the object has been changed since
-/// (its new form is judged anew), or is gone.
-///
-/// # Errors
-/// It may not be written.
-pub async fn condition(
-    client: &Client,
-    object: &Object,
-    condition: Condition<'_>,
-    messages: Option<&[Value]>,
-) -> Result<bool, NotWritten> {
-    let place = format!("{}/status", place(object));
-    let failed =
-        |trouble: Trouble| NotWritten::new(&format!("the status of {}", called(object)), &trouble);
-    for _ in 0..TRIES {
-        let now = match request::json(client, get(&place)).await {
-            Ok((_, now)) => now,
-            Err(trouble) if trouble.what == What::Absent => return Ok(false),
-            Err(trouble) => return Err(failed(trouble)),
-        };
-        let meta = &now["metadata"];
-        let is_judged = ["uid", "generation"]
-            .iter()
-            .all(|field| meta[*field] == object.json["metadata"][*field]);
-        let status =
-            is_judged.then(|| changed(&now, condition, messages, &Timestamp::now().to_string()));
-        let Some(status) = status.flatten() else {
-            return Ok(false);
-        };
-        let patch =
-            json!({"metadata": {"resourceVersion": meta["resourceVersion"]}, "status": status});
-        match request::json(client, merge(&place, &patch)).await {
-            Ok(_) => return Ok(true),
-            Err(trouble) if trouble.what == What::Conflict => {}
-            Err(trouble) if trouble.what == What::Absent => return Ok(false),
-            Err(trouble) => return Err(failed(trouble)),
-        }
+/// So many bytes of a text at most, in whole characters.
+pub(crate) fn cut(message: &str, longest: usize) -> &str {
+    let mut end = message.len().min(longest);
+    while !message.is_char_boundary(end) {
+        end -= 1;
     }
-    Ok(false)
-}
-
-/// What of the status is to be another; none when nothing is.
-fn changed(
-    object: &Value,
-    condition: Condition<'_>,
-    messages: Option<&[Value]>,
-    time: &str,
-) -> Option<Value> {
-    let status = &object["status"];
-    let said = if condition.is_so { "True" } else { "False" };
-    let generation = &object["metadata"]["generation"];
-    let mut conditions = status["conditions"].as_array().cloned().unwrap_or_default();
-    let at = conditions
-        .iter()
-        .position(|known| known["type"] == condition.kind);
-    let before = at.map(|at| conditions[at].clone()).unwrap_or_default();
-    // Since when it is so is another time only where it was not so before.
-    let since = if before["status"] == said {
-        before["lastTransitionTime"].clone()
-    } else {
-        json!(time)
-    };
-    let mut new = json!({
-        "type": condition.kind, "status": said, "reason": condition.reason, "message": condition.message,
-        "lastTransitionTime": since,
-    });
-    let is_istio = object["apiVersion"]
-        .as_str()
-        .is_some_and(|version| version.contains("istio.io/"));
-    // Istio has one for the whole status, as a text.
-    if !is_istio {
-        new["observedGeneration"] = generation.clone();
-    }
-    let written = json!(generation.as_i64().unwrap_or_default().to_string());
-    let same_messages = messages.is_none_or(|messages| {
-        status["validationMessages"]
-            .as_array()
-            .map_or(&[][..], Vec::as_slice)
-            == messages
-    });
-    let same_generation = !is_istio || status["observedGeneration"] == written;
-    if new == before && same_messages && same_generation {
-        return None;
-    }
-    match at {
-        Some(at) => conditions[at] = new,
-        None => conditions.push(new),
-    }
-    let mut status = json!({"conditions": conditions});
-    if is_istio {
-        status["observedGeneration"] = written;
-    }
-    if let Some(messages) = messages {
-        status["validationMessages"] = json!(messages);
-    }
-    Some(status)
-}
-
-/// Where an object stands, in the version in which it came.
-fn place(object: &Object) -> String {
-    let plural = object.key.kind.plural;
-    let api_version = object.json["apiVersion"].as_str().unwrap_or("v1");
-    let root = if api_version.contains('/') {
-        "/apis"
-    } else {
-        "/api"
-    };
-    let namespace = match &*object.key.namespace {
-        "" => String::new(),
-        namespace => format!("/namespaces/{namespace}"),
-    };
-    format!(
-        "{root}/{api_version}{namespace}/{plural}/{}",
-        object.key.name
-    )
+    &message[..end]
 }
 
 fn called(object: &Object) -> String {
@@ -319,64 +233,4 @@ fn called(object: &Object) -> String {
         "{} {}/{}",
         object.key.kind.kind, object.key.namespace, object.key.name
     )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_condition_is_written_where_it_is_another() {
-        let condition = Condition {
-            kind: "Accepted",
-            is_so: true,
-            reason: "Accepted",
-            message: "",
-        };
-        let mut object = json!({
-            "apiVersion": "gateway.networking.k8s.io/v1", "metadata": {"generation": 2},
-            "status": {"conditions": [{"type": "Other"}, {"type": "Accepted", "status": "True", "lastTransitionTime": "then"}]},
-        });
-        let status = changed(&object, condition, None, "now").unwrap();
-        let accepted = json!({
-            "type": "Accepted", "status": "True", "reason": "Accepted", "message": "", "lastTransitionTime": "then", "observedGeneration": 2,
-        });
-        assert_eq!(status, json!({"conditions": [{"type": "Other"}, accepted]}));
-        object["status"] = status;
-        assert_eq!(changed(&object, condition, None, "later"), None);
-        let status = changed(
-            &object,
-            Condition {
-                is_so: false,
-                ..condition
-            },
-            None,
-            "later",
-        )
-        .unwrap();
-        assert_eq!(status["conditions"][1]["lastTransitionTime"], "later");
-    }
-
-    #[test]
-    fn istio_has_one_generation_and_messages() {
-        let condition = Condition {
-            kind: "Reconciled",
-            is_so: true,
-            reason: "",
-            message: "",
-        };
-        let mut object =
-            json!({"apiVersion": "networking.istio.io/v1", "metadata": {"generation": 3}});
-        let messages = [json!({"level": "ERROR"})];
-        let status = changed(&object, condition, Some(&messages), "now").unwrap();
-        assert_eq!(status["observedGeneration"], "3");
-        object["status"] = status;
-        assert_eq!(changed(&object, condition, Some(&messages), "later"), None);
-        let status = changed(&object, condition, Some(&[]), "later").unwrap();
-        assert_eq!(
-            status["validationMessages"],
-            json!([]),
-            "what is mended is taken away"
-        );
-    }
 }

@@ -19,17 +19,42 @@ const TRIES: u32 = 5;
 
 /// Why something was not read or written, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotWritten(String);
+pub struct NotWritten {
+    text: String,
+    what: What,
+}
 
 impl NotWritten {
     pub(crate) fn new(what: &str, trouble: &Trouble) -> Self {
-        Self(format!("{what}: {}", trouble.text))
+        Self {
+            text: format!("{what}: {}", trouble.text),
+            what: trouble.what,
+        }
+    }
+
+    fn other(text: String) -> Self {
+        Self {
+            text,
+            what: What::Other,
+        }
+    }
+
+    /// Whether we may not (403): trying again is of no use before somebody allows it.
+    #[must_use]
+    pub fn is_forbidden(&self) -> bool {
+        self.what == What::Forbidden
+    }
+
+    /// Whether the API does not take what was to be written: trying the same again is of no use.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        self.what == What::Invalid
     }
 }
 
 impl std::fmt::Display for NotWritten {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 
@@ -48,14 +73,14 @@ pub async fn authority(
 ) -> Result<CaFiles, NotWritten> {
     let place = format!("/api/v1/namespaces/{namespace}/secrets");
     let what = format!("Secret {namespace}/{name}");
-    let failed = |trouble: Trouble| NotWritten(format!("{what}: {}", trouble.text));
+    let failed = |trouble: Trouble| NotWritten::new(&what, &trouble);
     if let Some(secret) = find(client, &format!("{place}/{name}"))
         .await
         .map_err(failed)?
     {
         return read(&secret, &what);
     }
-    let files = make().map_err(|why| NotWritten(format!("{what}: {why}")))?;
+    let files = make().map_err(|why| NotWritten::other(format!("{what}: {why}")))?;
     let parts = files
         .named()
         .into_iter()
@@ -86,7 +111,7 @@ fn read(secret: &Value, what: &str) -> Result<CaFiles, NotWritten> {
         String::from_utf8(bytes).ok()
     });
     files.map_err(|missing| {
-        NotWritten(format!(
+        NotWritten::other(format!(
             "{what} is no authority: `{missing}` is missing in it, or no text"
         ))
     })
@@ -106,7 +131,7 @@ pub async fn roots(client: &Client, namespace: &str, roots: &str) -> Result<bool
         "data": {key: roots},
     });
     let failed =
-        |trouble: Trouble| NotWritten(format!("ConfigMap {namespace}/{name}: {}", trouble.text));
+        |trouble: Trouble| NotWritten::new(&format!("ConfigMap {namespace}/{name}"), &trouble);
     for _ in 0..TRIES {
         let found = find(client, &format!("{place}/{name}"))
             .await
@@ -128,7 +153,7 @@ pub async fn roots(client: &Client, namespace: &str, roots: &str) -> Result<bool
             Err(trouble) => return Err(failed(trouble)),
         }
     }
-    Err(NotWritten(format!(
+    Err(NotWritten::other(format!(
         "ConfigMap {namespace}/{name}: others write it all the time"
     )))
 }
@@ -158,7 +183,7 @@ pub async fn bundle(
         Webhooks::Validating => "validatingwebhookconfigurations",
     };
     let place = format!("/apis/admissionregistration.k8s.io/v1/{plural}/{name}");
-    let failed = |trouble: Trouble| NotWritten(format!("{plural} {name}: {}", trouble.text));
+    let failed = |trouble: Trouble| NotWritten::new(&format!("{plural} {name}"), &trouble);
     let wanted = json!(STANDARD.encode(roots));
     for _ in 0..TRIES {
         let Some(mut configuration) = find(client, &place).await.map_err(failed)? else {
@@ -188,7 +213,7 @@ pub async fn bundle(
             Err(trouble) => return Err(failed(trouble)),
         }
     }
-    Err(NotWritten(format!(
+    Err(NotWritten::other(format!(
         "{plural} {name}: others write it all the time"
     )))
 }

@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use outrigger_kubernetes::{Selection, Timing, connect, watch};
+use outrigger_kubernetes::{Board, Fares, Selection, Timing, connect, watch};
 use outrigger_kubernetes_emulator::{Emulator, Fault, Resource};
 use outrigger_xds::{Change, KINDS, Key, Kind};
 use proptest::prelude::*;
@@ -25,6 +26,7 @@ fn selection() -> Selection {
             backoff: ms(1),
             most_backoff: ms(20),
             look_again: ms(20),
+            patience: ms(30),
             ..Timing::default()
         },
         ..Selection::of("istio-system")
@@ -37,14 +39,17 @@ struct Listener {
     known: BTreeMap<Key, Value>,
     told: BTreeSet<&'static Kind>,
     lists: usize,
+    board: Arc<Board>,
 }
 
 impl Listener {
     async fn of(cluster: &Emulator, selection: Selection) -> Self {
         let client = connect(Some(&cluster.url())).await.unwrap();
         let (sender, changes) = channel(16);
-        tokio::spawn(watch(client, selection, sender));
+        let board = Arc::new(Board::default());
+        tokio::spawn(watch(client, selection, Arc::clone(&board), sender));
         Self {
+            board,
             changes,
             known: BTreeMap::new(),
             told: BTreeSet::new(),
@@ -440,5 +445,68 @@ fn a_secret_that_may_not_be_read_is_none_until_it_may() {
                 known.has("Secret", "shown")
             })
             .await;
+    });
+}
+
+/// Until a kind fares so.
+async fn fares(board: &Board, plural: &str, is_so: impl Fn(&Fares) -> bool) {
+    let mut changes = board.changes();
+    loop {
+        changes.mark_unchanged();
+        let kinds = board.kinds();
+        let mut kinds = kinds.iter();
+        let found = kinds.find(|(kind, _)| kind.plural == plural);
+        if found.is_some_and(|(_, fares)| is_so(fares)) {
+            return;
+        }
+        let changed = timeout(PATIENCE, changes.changed()).await;
+        changed.expect("a kind fares so in the end").unwrap();
+    }
+}
+
+#[test]
+fn a_kind_that_may_not_be_read_is_empty_until_it_may() {
+    run(async {
+        let cluster = Emulator::start().await.unwrap();
+        cluster.apply(&service("cart", 80));
+        cluster.forbid(Some("/services"));
+        let mut listener = Listener::of(&cluster, selection()).await;
+        listener.all_told().await;
+        assert!(!listener.has("Service", "cart"));
+        let is_left_out =
+            |fares: &Fares| matches!(fares, Fares::LeftOut(why) if why.contains("403"));
+        fares(&listener.board, "services", is_left_out).await;
+        cluster.forbid(None);
+        let has_cart = |known: &Listener| known.has("Service", "cart");
+        listener.until("it may be read", has_cart).await;
+        fares(&listener.board, "services", |fares| {
+            *fares == Fares::Followed
+        })
+        .await;
+        // What has come stays, whatever may be read later.
+        cluster.forbid(Some("/services"));
+        cluster.compact();
+        cluster.break_watches();
+        let is_failing = |fares: &Fares| matches!(fares, Fares::Failing(_));
+        fares(&listener.board, "services", is_failing).await;
+        assert!(listener.has("Service", "cart"));
+    });
+}
+
+#[test]
+fn what_decides_who_is_let_in_is_waited_for() {
+    run(async {
+        let cluster = Emulator::start().await.unwrap();
+        cluster.forbid(Some("/authorizationpolicies"));
+        let mut listener = Listener::of(&cluster, selection()).await;
+        let all_others = |known: &Listener| known.told.len() == KINDS.len() - 1;
+        listener.until("all others are told of", all_others).await;
+        let is_failing =
+            |fares: &Fares| matches!(fares, Fares::Failing(why) if why.contains("403"));
+        fares(&listener.board, "authorizationpolicies", is_failing).await;
+        tokio::time::sleep(selection().timing.patience * 2).await;
+        fares(&listener.board, "authorizationpolicies", is_failing).await;
+        cluster.forbid(None);
+        listener.all_told().await;
     });
 }

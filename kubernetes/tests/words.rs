@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
 
-use outrigger_kubernetes::{Condition, Word, Words, condition, connect};
+use outrigger_kubernetes::{Condition, Wanted, When, Word, Words, connect, tell};
 use outrigger_kubernetes_emulator::{Emulator, Fault};
 use outrigger_xds::{Key, Kind, Object};
 use serde_json::{Value, json};
@@ -46,9 +46,13 @@ fn an_event_is_written_once_by_all_replicas() {
         };
         for _ in 0..2 {
             let words = Words::new(connect(Some(&cluster.url())).await.unwrap());
-            assert_eq!(words.event(&object, word).await, Ok(true));
+            let is_first = cluster.all("v1", "Event").is_empty();
+            assert_eq!(words.event(&object, word).await, Ok(is_first));
             assert_eq!(words.event(&object, word).await, Ok(false), "told already");
         }
+        let written = cluster.requests().into_iter();
+        let written = written.filter(|request| !request.starts_with("GET"));
+        assert_eq!(written.count(), 1, "the other replica writes nothing");
         let events = cluster.all("v1", "Event");
         assert_eq!(events.len(), 1, "{events:?}");
         assert_eq!(events[0]["involvedObject"]["name"], "cart");
@@ -60,6 +64,15 @@ fn an_event_is_written_once_by_all_replicas() {
             (&events[0]["type"], &events[0]["message"]),
             (&json!("Warning"), &json!("no such host"))
         );
+        // An hour later it is counted.
+        let mut event = events[0].clone();
+        event["lastTimestamp"] = json!("2026-01-01T00:00:00Z");
+        cluster.apply(&event);
+        let words = Words::new(connect(Some(&cluster.url())).await.unwrap());
+        assert_eq!(words.event(&object, word).await, Ok(true));
+        let events = cluster.all("v1", "Event");
+        assert_eq!((events.len(), &events[0]["count"]), (1, &json!(2)));
+        assert_eq!(words.written(), 1);
     });
 }
 
@@ -108,21 +121,26 @@ fn a_condition_is_written_for_what_was_judged() {
         let cluster = Emulator::start().await.unwrap();
         let client = connect(Some(&cluster.url())).await.unwrap();
         let object = rule(&cluster, &json!({"hosts": ["cart"]}));
-        let bad = Condition {
-            kind: "Reconciled",
+        let condition = Condition {
+            kind: "PassedAnalysis",
             is_so: false,
-            reason: "Invalid",
-            message: "no such host",
+            reason: "errorsFound".to_owned(),
+            message: "no such host".to_owned(),
+            when: When::Always,
         };
-        let messages = [json!({"level": "ERROR"})];
-        assert_eq!(
-            condition(&client, &object, bad, Some(&messages)).await,
-            Ok(true)
-        );
-        assert_eq!(
-            condition(&client, &object, bad, Some(&messages)).await,
-            Ok(false)
-        );
+        let messages = vec![json!({"level": "ERROR"})];
+        let bad = Wanted::Istio(vec![condition], messages.clone());
+        for code in [403, 422, 500] {
+            let retry_after = None;
+            cluster.fault(Fault::Refuse { code, retry_after });
+            let why = tell(&client, &object, &bad).await.unwrap_err();
+            assert_eq!(
+                (why.is_forbidden(), why.is_invalid()),
+                (code == 403, code == 422)
+            );
+        }
+        assert_eq!(tell(&client, &object, &bad).await, Ok(true));
+        assert_eq!(tell(&client, &object, &bad).await, Ok(false));
         let found = cluster
             .get("networking.istio.io/v1", "VirtualService", "shop", "cart")
             .unwrap();
@@ -131,15 +149,11 @@ fn a_condition_is_written_for_what_was_judged() {
         assert_eq!(found["spec"], json!({"hosts": ["cart"]}));
         rule(&cluster, &json!({"hosts": ["other"]}));
         assert_eq!(
-            condition(&client, &object, bad, None).await,
+            tell(&client, &object, &bad).await,
             Ok(false),
             "its new form is not what was judged"
         );
         cluster.delete("networking.istio.io/v1", "VirtualService", "shop", "cart");
-        assert_eq!(
-            condition(&client, &object, bad, None).await,
-            Ok(false),
-            "it is gone"
-        );
+        assert_eq!(tell(&client, &object, &bad).await, Ok(false), "it is gone");
     });
 }

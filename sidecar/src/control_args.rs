@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::BoolishValueParser;
 
 use crate::event_levels::Levels;
 use crate::options::LogFormat;
@@ -24,6 +25,11 @@ Examples:
   What it serves, and who is there:
     curl 127.0.0.1:15014/clients
     curl 127.0.0.1:15014/stats/prometheus
+
+  A mesh in Kubernetes, from outside of it; what is found in its objects, and which kinds may not be read
+    outrigger control --kubernetes=http://127.0.0.1:8001 --no-events --no-status
+    curl 127.0.0.1:15014/findings
+    curl 127.0.0.1:15014/kinds
 
 Each sidecar is told what is in its namespace or exported to it and what its Sidecar imports, and of changes alone. A change
 of an object that a sidecar finds no good is refused by it, with the reason, and its last good one stays in use there.";
@@ -135,6 +141,24 @@ pub(crate) struct ClusterArgs {
         requires = "kubernetes"
     )]
     pub(crate) webhook_configuration: Option<String>,
+
+    /// Write no Events there for what is found in objects, or refused by sidecars
+    #[arg(
+        long,
+        requires = "kubernetes",
+        value_parser = BoolishValueParser::new(),
+        env = "OUTRIGGER_CONTROL_NO_EVENTS"
+    )]
+    pub(crate) no_events: bool,
+
+    /// Write nothing of it into the status of objects there
+    #[arg(
+        long,
+        requires = "kubernetes",
+        value_parser = BoolishValueParser::new(),
+        env = "OUTRIGGER_CONTROL_NO_STATUS"
+    )]
+    pub(crate) no_status: bool,
 }
 
 /// Sidecars of other machines: over TLS, with proof of who they are.

@@ -40,6 +40,11 @@ pub trait Telling: Default + Send + 'static {
     /// How many things are told of in a response, and about how many bytes they have.
     fn size(response: &Self::Response) -> (usize, usize);
 
+    /// A response that tells of what has changed, object by object.
+    fn change(_response: &Self::Response) -> Option<&DeltaDiscoveryResponse> {
+        None
+    }
+
     /// Takes what a client says.
     fn hear(&mut self, request: Self::Request) -> Heard;
 
@@ -144,6 +149,10 @@ impl Telling for Session {
 
     fn node(request: &DeltaDiscoveryRequest) -> Option<&Node> {
         request.node.as_ref()
+    }
+
+    fn change(response: &Self::Response) -> Option<&DeltaDiscoveryResponse> {
+        Some(response)
     }
 
     fn size(response: &DeltaDiscoveryResponse) -> (usize, usize) {

@@ -126,6 +126,15 @@ impl Emulator {
 
     /// Makes an object, or another of it, its status included. Says whether its kind is served.
     pub fn apply(&self, object: &Value) -> bool {
+        self.put(object, Part::Everything)
+    }
+
+    /// The same as a client does it: where the status has a path of its own, it stays as it is.
+    pub fn edit(&self, object: &Value) -> bool {
+        self.put(object, Part::Main)
+    }
+
+    fn put(&self, object: &Value, part: Part) -> bool {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let mut store = self.shared.store();
         let Some((resource, _)) = store.named(&text(&object["apiVersion"]), &text(&object["kind"]))
@@ -148,7 +157,8 @@ impl Emulator {
             namespace,
             name,
         );
-        store.put(key, object, Part::Everything, true);
+        let has_status = part == Part::Everything || resource.has_status;
+        store.put(key, object, part, has_status);
         self.shared.changed();
         true
     }

@@ -3,7 +3,8 @@
 //! Owns how nothing is missed: what was told last is remembered by its `resourceVersion`, a stream that ends goes on from there,
 //! and where the cluster has forgotten that version (410) all are listed again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
@@ -17,6 +18,7 @@ use super::Timing;
 use super::lines::Lines;
 use super::place::{Only, Place};
 use crate::backoff::Backoff;
+use crate::board::{Board, Fares};
 use crate::request::{Trouble, What, get, json, send};
 use crate::trim;
 
@@ -38,6 +40,11 @@ pub(crate) struct Feed {
     known: HashMap<Key, Box<str>>,
     told_trouble: Option<(String, Instant)>,
     backoff: Backoff,
+    board: Arc<Board>,
+    /// Whether all of them were told once.
+    has_told: bool,
+    /// Since when nothing has come because it may not.
+    forbidden: Option<Instant>,
     /// Whether this cluster says how far a stream is: then silence is a loss.
     has_bookmarks: bool,
 }
@@ -61,6 +68,7 @@ impl Feed {
         kind: &'static Kind,
         only: Only,
         timing: Timing,
+        board: &Arc<Board>,
         (number, tells): (u64, Sender<Told>),
     ) -> Self {
         Self {
@@ -73,6 +81,9 @@ impl Feed {
             known: HashMap::new(),
             told_trouble: None,
             backoff: Backoff::new(timing.backoff, timing.most_backoff),
+            board: Arc::clone(board),
+            has_told: false,
+            forbidden: None,
             has_bookmarks: false,
         }
     }
@@ -106,11 +117,13 @@ impl Feed {
                     let (kind, group) = (self.kind.kind, self.kind.group);
                     info!(target: "kubernetes", "this cluster has no {kind} of {group}; looked for again each minute");
                     self.tell_all(Vec::new()).await?;
+                    self.board.fares(self.kind, Fares::Absent);
                 }
                 sleep(self.timing.look_again).await;
                 Ok(Step::Find)
             }
             Err(trouble) => {
+                self.leave_out(&trouble).await?;
                 self.wait(&trouble).await;
                 Ok(Step::Find)
             }
@@ -124,13 +137,7 @@ impl Feed {
                 Ok(Step::Follow(place, version))
             }
             Err(trouble) => {
-                // A secret that we may not read is none for us, until we may: nobody else waits for it.
-                if trouble.what == What::Forbidden
-                    && self.kind.kind == "Secret"
-                    && self.known.is_empty()
-                {
-                    self.tell_all(Vec::new()).await?;
-                }
+                self.leave_out(&trouble).await?;
                 self.wait(&trouble).await;
                 if trouble.what == What::Absent {
                     Ok(Step::Find)
@@ -139,6 +146,28 @@ impl Feed {
                 }
             }
         }
+    }
+
+    /// What may not be read, and of which nothing has come, counts as empty until it may: nobody else waits for it. For a while it is
+    /// asked for again first, since rights come a moment later than who has them; a secret that others may not name is no such case. What
+    /// decides who is let in is waited for.
+    async fn leave_out(&mut self, trouble: &Trouble) -> Result<(), Unheard> {
+        if trouble.what != What::Forbidden || self.has_told || decides_who_is_let_in(self.kind) {
+            return Ok(());
+        }
+        let since = *self.forbidden.get_or_insert_with(Instant::now);
+        if self.kind.kind != "Secret" && since.elapsed() < self.timing.patience {
+            return Ok(());
+        }
+        if self.kind.kind != "Secret" {
+            let (kind, group) = (self.kind.kind, self.kind.group);
+            warn!(target: "kubernetes", "{kind} of {group} may not be read and counts as empty until it may: {}", trouble.text);
+        }
+        self.has_told = true;
+        self.tell(Change::All(self.kind, Vec::new())).await?;
+        self.board
+            .fares(self.kind, Fares::LeftOut(trouble.text.clone()));
+        Ok(())
     }
 
     /// All pages of a list, and the version of it.
@@ -161,7 +190,7 @@ impl Feed {
             };
             if let Some(items) = page["items"].as_array_mut() {
                 let items = items.iter_mut().map(Value::take);
-                objects.extend(items.filter_map(|item| object(self.kind, place, item)));
+                objects.extend(items.filter_map(|item| self.object(place, item)));
             }
             let meta = &page["metadata"];
             token = meta["continue"].as_str().unwrap_or_default().to_owned();
@@ -256,14 +285,15 @@ impl Feed {
             }
             Some("BOOKMARK") => self.has_bookmarks = true,
             Some("DELETED") => {
-                if let Some(object) = object(self.kind, place, json)
+                if let Some(object) = self.object(place, json)
                     && self.known.remove(&object.key).is_some()
                 {
+                    self.board.gone(&object.key);
                     self.tell(Change::Gone(object.key)).await?;
                 }
             }
             Some("ADDED" | "MODIFIED") => {
-                if let Some(object) = object(self.kind, place, json) {
+                if let Some(object) = self.object(place, json) {
                     let version = object.version.clone();
                     let known = self.known.insert(object.key.clone(), version);
                     if known.as_ref() != Some(&object.version) {
@@ -283,11 +313,31 @@ impl Feed {
 
     async fn tell_all(&mut self, objects: Vec<Object>) -> Result<(), Unheard> {
         self.well();
+        self.has_told = true;
+        let keys: BTreeSet<&Key> = objects.iter().map(|object| &object.key).collect();
+        self.board.keep(self.kind, &keys);
         let known = objects
             .iter()
             .map(|object| (object.key.clone(), object.version.clone()));
         self.known = known.collect();
         self.tell(Change::All(self.kind, objects)).await
+    }
+
+    /// An object as it is told; what stands in its status is noted.
+    fn object(&self, place: &Place, mut json: Value) -> Option<Object> {
+        let kind = self.kind;
+        let text = |value: &Value| value.as_str().map(Box::<str>::from);
+        let meta = &json["metadata"];
+        let key = Key {
+            kind,
+            namespace: text(&meta["namespace"]).unwrap_or_default(),
+            name: text(&meta["name"])?,
+        };
+        self.board.note(&key, &json);
+        trim::name(&mut json, &place.api_version, kind.kind);
+        trim::trim(kind.group, kind.kind, &mut json);
+        let version = content_version(&json);
+        Some(Object { key, version, json })
     }
 
     async fn tell(&self, change: Change) -> Result<(), Unheard> {
@@ -298,6 +348,8 @@ impl Feed {
     /// Something went as it should.
     fn well(&mut self) {
         self.backoff.reset();
+        self.forbidden = None;
+        self.board.fares(self.kind, Fares::Followed);
         if self.told_trouble.take().is_some() {
             info!(target: "kubernetes", "{}: followed again", self.kind.plural);
         }
@@ -309,8 +361,21 @@ impl Feed {
         let is_known = self.told_trouble.as_ref().is_some_and(|(text, told)| {
             *text == trouble.text && now.duration_since(*told) < TELL_AGAIN
         });
+        let is_left_out = self.board.is_left_out(self.kind);
+        if !is_left_out {
+            self.board
+                .fares(self.kind, Fares::Failing(trouble.text.clone()));
+        }
         if !is_known {
-            warn!(target: "kubernetes", "{}: {}; what is known stays in effect", self.kind.plural, trouble.text);
+            let follows = match (self.has_told, is_left_out) {
+                (_, true) => "it counts as empty",
+                (true, false) => "what is known stays in effect",
+                (false, false) if decides_who_is_let_in(self.kind) => {
+                    "nothing is served without what decides who is let in"
+                }
+                (false, false) => "nothing is served before it has come",
+            };
+            warn!(target: "kubernetes", "{}: {}; {follows}", self.kind.plural, trouble.text);
             self.told_trouble = Some((trouble.text.clone(), now));
         }
         let time = self.backoff.next(trouble.retry_after);
@@ -321,20 +386,8 @@ impl Feed {
     }
 }
 
-/// An object as it is told.
-fn object(kind: &'static Kind, place: &Place, mut json: Value) -> Option<Object> {
-    let text = |value: &Value| value.as_str().map(Box::<str>::from);
-    let meta = &json["metadata"];
-    let key = Key {
-        kind,
-        namespace: text(&meta["namespace"]).unwrap_or_default(),
-        name: text(&meta["name"])?,
-    };
-    trim::name(&mut json, &place.api_version, kind.kind);
-    trim::trim(kind.group, kind.kind, &mut json);
-    Some(Object {
-        key,
-        version: content_version(&json),
-        json,
-    })
+/// Whether a kind that is not there could let somebody in: policies, and the mesh's settings, which say how paths are read before
+/// policies look at them.
+fn decides_who_is_let_in(kind: &Kind) -> bool {
+    kind.group == "security.istio.io" || kind.group.is_empty() && kind.kind == "ConfigMap"
 }

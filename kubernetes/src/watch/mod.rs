@@ -6,6 +6,7 @@ mod lines;
 mod place;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::Client;
@@ -17,6 +18,8 @@ use tracing::warn;
 use desk::{Desk, Name, Outcome};
 use feed::{Feed, Told};
 use place::Only;
+
+use crate::board::Board;
 
 /// Changes that wait between those who follow kinds and whoever listens.
 const WAITING: usize = 256;
@@ -50,6 +53,8 @@ pub struct Timing {
     pub silence: Duration,
     /// A kind that the cluster has not is looked for again after so long.
     pub look_again: Duration,
+    /// A kind that may not be read (403) is asked for so long before it counts as empty.
+    pub patience: Duration,
 }
 
 impl Selection {
@@ -73,6 +78,7 @@ impl Default for Timing {
             stream: Duration::from_secs(290),
             silence: Duration::from_secs(180),
             look_again: Duration::from_secs(60),
+            patience: Duration::from_secs(5),
         }
     }
 }
@@ -80,10 +86,17 @@ impl Default for Timing {
 /// Tells what a cluster has of all kinds that travel ([`KINDS`]): [`Change::All`] of each kind first of all, also of those that it does not
 /// serve, and then what changes. Runs until nobody listens; what goes wrong meanwhile is told in the log, and tried again.
 ///
-/// Of ConfigMaps only the mesh's is read, of secrets only those that Gateways name.
-pub async fn watch(client: Client, selection: Selection, changes: Sender<Change>) {
+/// Of ConfigMaps only the mesh's is read, of secrets only those that Gateways name. A kind that may not be read counts as empty until it
+/// may; without what decides who is let in (`security.istio.io`, the mesh's settings) there is no first telling of it. How kinds fare, and
+/// what stands in statuses, is noted on the board.
+pub async fn watch(
+    client: Client,
+    selection: Selection,
+    board: Arc<Board>,
+    changes: Sender<Change>,
+) {
     let (tells, mut told) = channel(WAITING);
-    let mut watch = Watch::new(client, selection, tells);
+    let mut watch = Watch::new(client, selection, board, tells);
     loop {
         let told = tokio::select! {
             told = told.recv() => told,
@@ -103,6 +116,7 @@ pub async fn watch(client: Client, selection: Selection, changes: Sender<Change>
 struct Watch {
     client: Client,
     selection: Selection,
+    board: Arc<Board>,
     tells: Sender<Told>,
     desk: Desk,
     secret: &'static Kind,
@@ -117,7 +131,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(client: Client, selection: Selection, tells: Sender<Told>) -> Self {
+    fn new(client: Client, selection: Selection, board: Arc<Board>, tells: Sender<Told>) -> Self {
         let is_secret = |kind: &&'static Kind| kind.group.is_empty() && kind.kind == "Secret";
         let secret = KINDS
             .iter()
@@ -129,6 +143,7 @@ impl Watch {
             desk: Desk::new(secret, &naming, selection.max_secrets),
             client,
             selection,
+            board,
             tells,
             secret,
             feeds: JoinSet::new(),
@@ -151,7 +166,8 @@ impl Watch {
     fn feed(&mut self, kind: &'static Kind, only: Only) -> (u64, AbortHandle) {
         self.numbers += 1;
         let tells = (self.numbers, self.tells.clone());
-        let feed = Feed::new(&self.client, kind, only, self.selection.timing, tells);
+        let timing = self.selection.timing;
+        let feed = Feed::new(&self.client, kind, only, timing, &self.board, tells);
         (self.numbers, self.feeds.spawn(feed.run()))
     }
 

@@ -17,11 +17,15 @@ use outrigger_authority::Authority;
 use outrigger_control::discovery::Clients;
 use outrigger_control::hub::Hub;
 use outrigger_inject::Counts;
+use outrigger_kubernetes::Fares;
+use outrigger_xds::Kind;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use tracing::debug;
+
+use super::telling::Telling;
 
 /// How long nobody is accepted when there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -35,6 +39,8 @@ pub(super) struct Told {
     pub(super) reviews: Option<Arc<Counts>>,
     /// Times that connections to this had to wait.
     pub(super) waited: AtomicU64,
+    /// Of a mesh in Kubernetes.
+    pub(super) telling: Option<Arc<Telling>>,
 }
 
 /// How long a client may take for the head of a request, and a connection be without one.
@@ -88,20 +94,68 @@ fn answer<B>(request: &Request<B>, told: &Told) -> Response<Full<Bytes>> {
     match request.uri().path() {
         "/ready" | "/healthz/ready" => match hub.pushed() {
             0 => {
-                let text = "the configuration was not read yet\n";
-                response(StatusCode::SERVICE_UNAVAILABLE, "text/plain", text.into())
+                let text = missing(told);
+                response(StatusCode::SERVICE_UNAVAILABLE, "text/plain", text)
             }
             _ => ok("text/plain", "LIVE\n".into()),
         },
         "/stats/prometheus" | "/metrics" => ok("text/plain; version=0.0.4", metrics(told)),
         "/clients" => ok("application/json", listed(hub, &told.clients)),
-        "/" => ok("text/plain", "/ready\n/stats/prometheus\n/clients\n".into()),
+        "/" => {
+            let of_cluster = told.telling.as_ref().map(|_| "/kinds\n/findings\n");
+            let all = "/ready\n/stats/prometheus\n/clients\n".to_owned();
+            ok("text/plain", all + of_cluster.unwrap_or_default())
+        }
+        path => of_cluster(path, told),
+    }
+}
+
+/// Pages that only a mesh in Kubernetes has.
+fn of_cluster(path: &str, told: &Told) -> Response<Full<Bytes>> {
+    let json =
+        |json: serde_json::Value| response(StatusCode::OK, "application/json", format!("{json}\n"));
+    match (path, &told.telling) {
+        ("/kinds", Some(telling)) => json(telling.board.kinds().iter().map(fares).collect()),
+        ("/findings", Some(telling)) => {
+            let verdicts = telling.verdicts();
+            let of_objects = verdicts.findings.values().flatten().cloned();
+            let findings: Vec<_> = telling.left_out().into_iter().chain(of_objects).collect();
+            json(
+                json!({"errors": verdicts.errors, "warnings": verdicts.warnings, "findings": findings}),
+            )
+        }
         _ => response(
             StatusCode::NOT_FOUND,
             "text/plain",
             "there is no such page\n".into(),
         ),
     }
+}
+
+/// How a kind fares, and what the API says of it if it does not fare well.
+fn fares((kind, fares): &(&'static Kind, Fares)) -> serde_json::Value {
+    let (state, why) = match fares {
+        Fares::Awaited => ("awaited", None),
+        Fares::Followed => ("followed", None),
+        Fares::Absent => ("absent", None),
+        Fares::LeftOut(why) => ("left-out", Some(why)),
+        Fares::Failing(why) => ("failing", Some(why)),
+    };
+    json!({"group": kind.group, "kind": kind.kind, "state": state, "why": why})
+}
+
+/// What is waited for before anything is served.
+fn missing(told: &Told) -> String {
+    let kinds = told.telling.as_ref().map(|telling| telling.board.kinds());
+    let failing = kinds
+        .iter()
+        .flatten()
+        .filter_map(|(kind, fares)| match fares {
+            Fares::Failing(why) => Some(format!("{} of {}: {why}\n", kind.plural, kind.group)),
+            _ => None,
+        });
+    let failing: String = failing.collect();
+    format!("the configuration was not read yet\n{failing}")
 }
 
 fn response(status: StatusCode, kind: &'static str, text: String) -> Response<Full<Bytes>> {
@@ -118,9 +172,9 @@ fn listed(hub: &Hub, clients: &Clients) -> String {
     let clients: Vec<_> = all
         .iter()
         .map(|client| {
-            let refused = client.refused.iter();
+            let refused = client.refused.words().into_iter();
             let refused: serde_json::Map<_, _> = refused
-                .map(|(kind, why)| (kind.type_url(), why.as_str().into()))
+                .map(|(kind, why)| (kind.type_url(), why.into()))
                 .collect();
             json!({
                 "id": client.viewer.id, "namespace": client.viewer.namespace, "labels": client.viewer.labels,
@@ -237,6 +291,9 @@ fn metrics(told: &Told) -> String {
     let of_others = of_authority
         .chain(of_reviews)
         .map(|(name, value, help)| (*name, "counter", *help, *value));
+    let of_cluster = told.telling.as_ref().map(|telling| telling.rows());
+    let of_cluster = of_cluster.into_iter().flatten();
+    let of_others = of_others.chain(of_cluster);
     let mut text = String::new();
     for (name, kind, help, value) in rows.into_iter().chain(of_others) {
         let is_named = kind != "counter" || name.ends_with("_total");

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use outrigger_authority::{Authority, CaFiles, ROOT_LIFETIME};
 use outrigger_control::hub::Hub;
 use outrigger_kubernetes::{
-    Client, NotWritten, Selection, Webhooks, authority, bundle, connect, roots, watch,
+    Board, Client, NotWritten, Selection, Webhooks, authority, bundle, connect, roots, watch,
 };
 use outrigger_xds::Change;
 use tokio::sync::mpsc::Sender;
@@ -22,6 +22,8 @@ const WRITE_EVERY: Duration = Duration::from_secs(15);
 /// A way to Kubernetes.
 pub(super) struct Cluster {
     pub(super) client: Client,
+    /// What is known of it beside its objects.
+    pub(super) board: Arc<Board>,
 }
 
 /// Connects, and begins to watch. `None`: the mesh is in files.
@@ -39,8 +41,10 @@ pub(super) async fn start(
     let client = connect(url).await;
     let client = client.map_err(|why| (BAD, format!("--kubernetes: {why}")))?;
     let selection = Selection::of(&args.root_namespace);
-    tokio::spawn(watch(client.clone(), selection, changes));
-    Ok(Some(Cluster { client }))
+    let board = Arc::new(Board::default());
+    let watched = watch(client.clone(), selection, Arc::clone(&board), changes);
+    tokio::spawn(watched);
+    Ok(Some(Cluster { client, board }))
 }
 
 impl Cluster {

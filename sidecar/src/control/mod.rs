@@ -7,6 +7,8 @@ mod cluster;
 mod files;
 mod injection;
 mod secure;
+mod telling;
+mod wanted;
 
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -28,6 +30,7 @@ use crate::control_args::ControlArgs;
 use crate::run::events;
 use files::Files;
 use secure::Secure;
+use telling::{Teller, Telling, Writes};
 
 /// The input was judged bad, or the system refused what we need.
 const BAD: u8 = 1;
@@ -102,7 +105,20 @@ async fn serve(args: &ControlArgs) -> Result<(), (u8, String)> {
         .iter()
         .map(|(what, addr)| format!(" {what} {addr},"))
         .collect();
+    let telling = cluster.as_ref().map(|cluster| {
+        let telling = Telling::new(&cluster.client, Arc::clone(&cluster.board));
+        let telling = Arc::new(telling);
+        let from = (&hub, server.clients());
+        let writes = Writes {
+            events: !args.cluster.no_events,
+            status: !args.cluster.no_status,
+        };
+        let teller = Teller::new(&telling, &cluster.client, from, writes);
+        tokio::spawn(teller.run());
+        telling
+    });
     let told = admin::Told {
+        telling,
         hub: Arc::clone(&hub),
         clients: server.clients(),
         authority: secure.as_ref().map(Secure::authority),
