@@ -59,6 +59,7 @@ fn a_repository_says_what_is_checked_out() {
     let packed =
         format!("# pack-refs with: peeled\n{OTHER} refs/heads/a\n^{ONE}\n{ONE} refs/heads/main\n");
     let (one, other) = (format!("{ONE}\n"), format!("{OTHER}\n"));
+    let (long, words) = ("4a".repeat(32), "word".repeat(10));
     let cases: &[(&str, Files<'_>, Option<&str>, &[&str])] = &[
         (
             "detached",
@@ -112,7 +113,15 @@ fn a_repository_says_what_is_checked_out() {
             None,
             &[".git/HEAD", ".git"],
         ),
+        (
+            "sha-256",
+            &[(".git/HEAD", &long)],
+            Some(&long),
+            &[".git/HEAD"],
+        ),
         ("nonsense", &[(".git/HEAD", "main\n")], None, &[".git/HEAD"]),
+        ("short", &[(".git/HEAD", "abc\n")], None, &[".git/HEAD"]),
+        ("no digits", &[(".git/HEAD", &words)], None, &[".git/HEAD"]),
     ];
     for (name, files, commit, watched) in cases {
         let root = Root::new(&format!("commit-{}", name.replace(' ', "-")));
