@@ -25,3 +25,4 @@ pub mod routing;
 pub mod sniff;
 pub mod tls;
 pub mod worker;
+pub mod workloads;

@@ -98,6 +98,11 @@ impl AuthorityArgs {
         self.cluster_id.as_deref()
     }
 
+    /// The trust domain of this workload.
+    pub(crate) fn trust_domain(&self) -> &str {
+        &self.trust_domain
+    }
+
     /// The file of the token that tells either who this workload is.
     pub(crate) fn token(&self) -> &Path {
         &self.token

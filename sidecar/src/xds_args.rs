@@ -8,6 +8,7 @@ use outrigger_xds::Asked;
 use outrigger_xds::channel::{Address, OwnIdentity, Target};
 use outrigger_xds::messages::Node;
 use outrigger_xds::structs;
+use outrigger_xds::workload::{self, Around};
 use serde_json::{Map, Value, json};
 use tonic::transport::Channel;
 
@@ -41,6 +42,31 @@ pub(crate) struct XdsArgs {
     )]
     pub(crate) xds_kind: XdsKind,
 
+    /// Where endpoints come from beside what the control plane tells of objects: `workloads` is the workload API of an istiod that has
+    /// ambient on (PILOT_ENABLE_AMBIENT), of which nothing else is taken
+    #[arg(
+        long,
+        value_name = "WHERE",
+        value_enum,
+        default_value = "none",
+        env = "OUTRIGGER_XDS_ENDPOINTS",
+        requires = "xds"
+    )]
+    pub(crate) xds_endpoints: XdsEndpoints,
+
+    /// A service to ask the workload API for, `NAMESPACE/HOST`, instead of all; may be repeated
+    #[arg(
+        long,
+        value_name = "NAMESPACE/HOST",
+        value_parser = service,
+        requires = "xds_endpoints"
+    )]
+    pub(crate) xds_service: Vec<String>,
+
+    /// The network that this workload is in, where a mesh has several: others are reached by gateways alone
+    #[arg(long, value_name = "NAME", env = "ISTIO_META_NETWORK")]
+    pub(crate) network: Option<String>,
+
     /// What this workload is called there [default: its host name]
     #[arg(long, value_name = "NAME", env = "POD_NAME")]
     pub(crate) workload_name: Option<String>,
@@ -63,11 +89,36 @@ pub(crate) enum XdsKind {
 /// What istiod calls its cluster where nobody gives it a name.
 const ONLY_CLUSTER: &str = "Kubernetes";
 
+/// Where endpoints come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum XdsEndpoints {
+    /// From objects alone
+    #[default]
+    None,
+    /// From the workload API
+    Workloads,
+}
+
+/// The name of a service in the workload API.
+fn service(text: &str) -> Result<String, String> {
+    match text.split_once('/') {
+        Some((namespace, host))
+            if !namespace.is_empty() && !host.is_empty() && !host.contains('/') =>
+        {
+            Ok(text.to_owned())
+        }
+        _ => {
+            Err("a service is `NAMESPACE/HOST`, such as `shop/cart.shop.svc.cluster.local`".into())
+        }
+    }
+}
+
 /// A control plane, and how we show it who we are.
 #[derive(Clone, Debug)]
 pub(crate) struct Server {
     addr: String,
     asked: Asked,
+    workloads: Option<workload::Asked>,
     target: Target,
     token: PathBuf,
 }
@@ -85,6 +136,14 @@ impl XdsArgs {
         let Some(addr) = &self.xds else {
             return Ok(None);
         };
+        let asks_for_workloads = self.xds_endpoints == XdsEndpoints::Workloads;
+        if asks_for_workloads && self.xds_kind == XdsKind::Control {
+            return Err(
+                "--xds-endpoints workloads: `outrigger control` has no workload API, and tells of endpoints by its objects; \
+                 istiod has one (--xds-kind istiod)"
+                    .into(),
+            );
+        }
         let address = Address::parse(addr).map_err(|why| format!("--xds: {why}"))?;
         let mut target = Target::new(address, authority.roots());
         target.identity = identity;
@@ -94,6 +153,13 @@ impl XdsArgs {
                 XdsKind::Control => Asked::Control,
                 XdsKind::Istiod => Asked::Istiod,
             },
+            workloads: asks_for_workloads.then(|| workload::Asked {
+                around: Around {
+                    network: self.network.clone().unwrap_or_default(),
+                    trust_domain: authority.trust_domain().to_owned(),
+                },
+                services: self.xds_service.clone(),
+            }),
             target,
             token: authority.token().to_owned(),
         }))
@@ -141,6 +207,11 @@ impl Server {
     /// What stands there.
     pub(crate) const fn asked(&self) -> Asked {
         self.asked
+    }
+
+    /// What is asked of its workload API, if anything.
+    pub(crate) fn workloads(&self) -> Option<workload::Asked> {
+        self.workloads.clone()
     }
 
     /// Connects.

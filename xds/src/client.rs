@@ -13,7 +13,7 @@ use crate::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Statu
 use crate::object::{Key, Object};
 
 /// `INVALID_ARGUMENT` of gRPC: what a refusal is.
-const INVALID_ARGUMENT: i32 = 3;
+pub(crate) const INVALID_ARGUMENT: i32 = 3;
 
 /// Longest text of a refusal. Each names what it can; more of them do not help.
 const MAX_REFUSAL: usize = 4096;

@@ -21,6 +21,7 @@ pub mod server;
 pub mod service;
 pub mod structs;
 pub mod whole;
+pub mod workload;
 
 pub use kinds::{Asked, KINDS, Kind};
 pub use object::{Change, Key, Object, content_version};

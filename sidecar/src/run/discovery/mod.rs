@@ -4,21 +4,24 @@
 //! said by `outrigger_xds`; whether an object is any good by `configuration`.
 
 mod stream;
+mod workloads;
 
 pub(super) use stream::start;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use outrigger_core::config::Finding;
 use outrigger_xds::client::{self, Taken};
 use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
+use outrigger_xds::workload;
 use outrigger_xds::{Asked, Key, Kind, Object, structs};
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
+use self::workloads::{Defined, Workloads};
 use super::gathered::Gathered;
 use crate::sources::Source;
 
@@ -29,6 +32,8 @@ pub(super) type Refused = BTreeMap<Key, String>;
 #[derive(Debug)]
 pub(super) struct Inbox {
     client: Mutex<client::Client>,
+    /// Where endpoints come from the workload API.
+    workloads: Option<Mutex<Workloads>>,
     /// Something came that nobody has judged.
     news: AtomicBool,
     answers: UnboundedSender<Vec<DeltaDiscoveryRequest>>,
@@ -59,10 +64,13 @@ impl Inbox {
     pub(super) fn new(
         node: Node,
         asked: Asked,
+        workloads: Option<workload::Asked>,
         answers: UnboundedSender<Vec<DeltaDiscoveryRequest>>,
     ) -> Self {
+        let workloads = workloads.map(|asked| Workloads::new(node.clone(), asked));
         Self {
             client: Mutex::new(client::Client::new(node, &asked.kinds())),
+            workloads: workloads.map(Mutex::new),
             news: AtomicBool::new(false),
             answers,
             counts: Counts::default(),
@@ -97,9 +105,10 @@ impl Inbox {
         broke.clone().filter(|_| !is_connected)
     }
 
-    /// Whether all kinds of objects have come.
+    /// Whether all kinds of objects have come, and what the workload API tells of, where it is asked.
     fn is_complete(&self) -> bool {
-        self.client().is_complete()
+        let has_workloads = || self.workloads().is_none_or(|told| told.is_complete());
+        self.client().is_complete() && has_workloads()
     }
 
     fn client(&self) -> MutexGuard<'_, client::Client> {
@@ -107,9 +116,25 @@ impl Inbox {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn workloads(&self) -> Option<MutexGuard<'_, Workloads>> {
+        let workloads = self.workloads.as_ref()?;
+        // Each change of it is whole.
+        Some(workloads.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What is said first on a new stream.
+    fn open(&self) -> Vec<DeltaDiscoveryRequest> {
+        let mut requests = self.client().open();
+        requests.extend(self.workloads().map(|workloads| workloads.open()));
+        requests
+    }
+
     /// Takes what came. What says nothing new is answered at once where everything else was judged: istiod sends all of each kind
     /// again whenever anything has changed.
     fn take(&self, response: DeltaDiscoveryResponse) -> Taken {
+        if Workloads::is_of(&response) {
+            return self.take_workloads(response);
+        }
         let mut client = self.client();
         let taken = client.take(response);
         match taken {
@@ -125,6 +150,20 @@ impl Inbox {
         taken
     }
 
+    /// Takes what the workload API says. It is answered at once: what comes of it is judged by us, and is nothing to the server.
+    fn take_workloads(&self, response: DeltaDiscoveryResponse) -> Taken {
+        let heard = self.workloads().map(|mut told| told.take(response));
+        let Some((taken, answer)) = heard else {
+            return Taken::Unasked;
+        };
+        // Nobody listens when the program ends.
+        let _ = self.answers.send(answer.into_iter().collect());
+        if taken == Taken::News {
+            self.news.store(true, Ordering::Release);
+        }
+        taken
+    }
+
     /// Whether something came that nobody has judged. Before all kinds have come nothing is judged at all: half a configuration
     /// is none.
     pub(super) fn has_news(&self) -> bool {
@@ -135,16 +174,18 @@ impl Inbox {
     pub(super) fn candidates(&self) -> Candidates {
         self.news.store(false, Ordering::Release);
         let client = self.client();
-        let candidates = client.candidates();
-        let all = candidates.map(|candidate| One {
-            key: candidate.object.key.clone(),
-            source: source(candidate.object),
-            is_fresh: candidate.is_fresh,
-            good: candidate.good.map(source),
-        });
+        let workloads = self.workloads();
+        let all = match &workloads {
+            None => client.candidates().map(One::of).collect(),
+            Some(told) => joined(&client, told),
+        };
         let strange = client.strange();
         Candidates {
-            all: all.collect(),
+            all,
+            findings: workloads
+                .as_ref()
+                .map_or_else(Vec::new, |told| told.findings()),
+            workloads_at: workloads.map(|told| told.now()),
             strange: strange.map(|(kind, why)| (kind, why.to_owned())).collect(),
             at: client.now(),
         }
@@ -153,6 +194,9 @@ impl Inbox {
     /// What has been judged is answered. What came meanwhile is judged later, and not answered with it.
     pub(super) fn settle(&self, refused: &Refused, judged: &Candidates) {
         let answers = self.client().settle(refused, judged.at);
+        if let Some((mut told, at)) = self.workloads().zip(judged.workloads_at) {
+            told.settle(refused, at);
+        }
         let more = (refused.len() + judged.strange.len()) as u64;
         self.counts.refused.fetch_add(more, Ordering::Relaxed);
         // Nobody listens when the program ends.
@@ -167,6 +211,9 @@ pub(super) struct Candidates {
     /// What came and is no object at all.
     pub(super) strange: Vec<(&'static Kind, String)>,
     at: client::Moment,
+    workloads_at: Option<client::Moment>,
+    /// What of the workload API is not in effect.
+    findings: Vec<Finding>,
 }
 
 #[derive(Debug)]
@@ -177,10 +224,35 @@ struct One {
     good: Option<Source>,
 }
 
+/// Objects, and what the workload API tells of as far as they do not say it themselves.
+fn joined(client: &client::Client, told: &Workloads) -> Vec<One> {
+    let written = client.candidates();
+    let written: BTreeSet<_> = written.flat_map(|one| Defined::by(one.object)).collect();
+    let candidates: Vec<_> = told.candidates(&written).collect();
+    let hosts = Defined::told(&candidates);
+    let kept = client.candidates();
+    let kept = kept.filter(|one| !Defined::replace(&hosts, one.object));
+    kept.chain(candidates).map(One::of).collect()
+}
+
+impl One {
+    fn of(candidate: client::Candidate<'_>) -> Self {
+        Self {
+            key: candidate.object.key.clone(),
+            source: source(candidate.object),
+            is_fresh: candidate.is_fresh,
+            good: candidate.good.map(source),
+        }
+    }
+}
+
 impl Candidates {
     /// All of them, with the last good one for each that was refused.
     pub(super) fn gathered(&self, refused: &Refused) -> Gathered {
-        let mut gathered = Gathered::default();
+        let mut gathered = Gathered {
+            findings: self.findings.clone(),
+            ..Gathered::default()
+        };
         for one in &self.all {
             let source = match refused.contains_key(&one.key) {
                 true => one.good.as_ref(),
@@ -259,7 +331,7 @@ mod tests {
     #[test]
     fn what_says_nothing_new_is_answered_at_once() {
         let (answers, mut answered) = unbounded_channel();
-        let inbox = Inbox::new(Node::default(), Asked::Istiod, answers);
+        let inbox = Inbox::new(Node::default(), Asked::Istiod, None, answers);
         let response = |kind: &Kind, nonce: &str, names: &[&str]| {
             let object = |name: &&str| Resource {
                 name: (*name).to_owned(),

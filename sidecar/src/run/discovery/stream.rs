@@ -31,7 +31,12 @@ pub(in crate::run) fn start(
     told: UnboundedSender<Command>,
 ) -> io::Result<Arc<Inbox>> {
     let (answers, answered) = unbounded_channel();
-    let inbox = Arc::new(Inbox::new(node, server.asked(), answers));
+    let inbox = Arc::new(Inbox::new(
+        node,
+        server.asked(),
+        server.workloads(),
+        answers,
+    ));
     let runtime = Builder::new_current_thread().enable_all().build()?;
     let listening = Listening {
         server,
@@ -107,7 +112,7 @@ impl Listening {
         let (requests, sent) = unbounded_channel();
         // Answers to a stream before are none to this one.
         while self.answered.try_recv().is_ok() {}
-        for request in self.inbox.client().open() {
+        for request in self.inbox.open() {
             let _ = requests.send(request);
         }
         let sent = UnboundedReceiverStream::new(sent);
