@@ -76,8 +76,11 @@ impl Refused {
     /// All of a response was taken. Says whether something was refused before.
     pub(crate) fn took(&mut self, kind: &'static Kind, sent: &Sent) -> bool {
         let before = self.objects.len();
-        for name in sent.0.keys() {
-            self.objects.remove(&(kind, name.clone()));
+        // Whoever refuses nothing, as nearly everybody, costs nothing.
+        if before > 0 {
+            for name in sent.0.keys() {
+                self.objects.remove(&(kind, name.clone()));
+            }
         }
         self.others.remove(kind).is_some() || self.objects.len() < before
     }
