@@ -258,6 +258,7 @@ impl Answers for Admin {
             return answer::and_close(answer::bad_request("no endpoint takes a body"));
         }
         let query = uri.query().unwrap_or_default();
+        self.door.settled().await;
         let asked = self.ask(route, query, request.headers()).await;
         asked.unwrap_or_else(|why| answer::bad_request(&why))
     }
@@ -431,6 +432,7 @@ struct Health(Arc<Door>);
 impl Answers for Health {
     async fn answer(&self, request: &Request<Incoming>) -> Answer {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        self.0.settled().await;
         match request.uri().path() {
             "/healthz/ready" if is_read => self.0.ready(),
             "/healthz/ready" => answer::not_allowed(Access::Read.methods()),

@@ -32,6 +32,16 @@ impl Awaited {
         *self.lock() = Some((what.to_owned(), fault));
     }
 
+    /// It has come: everything else is a matter of moments.
+    pub(super) fn over(&self) {
+        *self.lock() = None;
+    }
+
+    /// Whether something is waited for that may take its time.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.lock().is_some()
+    }
+
     /// In words, with what went wrong last.
     pub(super) fn words(&self) -> String {
         match &*self.lock() {
@@ -80,6 +90,9 @@ mod tests {
         assert_eq!(awaited.words(), "a first certificate");
         awaited.set("a configuration", Box::new(|| Some("refused".into())));
         assert_eq!(awaited.words(), "a configuration; refused");
+        assert!(awaited.is_waiting());
+        awaited.over();
+        assert!(!awaited.is_waiting());
     }
 
     #[test]

@@ -121,8 +121,10 @@ impl Control {
                 }
             }
         });
-        if came == Came::End {
-            supervisor::stopping();
+        match came {
+            Came::Here => awaited.over(),
+            Came::Late => {}
+            Came::End => supervisor::stopping(),
         }
         came
     }

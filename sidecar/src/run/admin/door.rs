@@ -5,13 +5,14 @@
 
 use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hyper::StatusCode;
 use outrigger_runtime::{Direction, Stage};
 use outrigger_telemetry::exposition::{Form, Page};
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::time::sleep;
 
 use super::answer::{self, Answer};
 use super::connections::Counts;
@@ -22,6 +23,9 @@ use super::{Shared, Sources, THOUGHTS, drain_inbound, logging, ready, stats};
 use crate::run::awaited::Awaited;
 use crate::run::command::Command;
 use crate::run::discovery::Inbox;
+
+/// How often it is looked whether a start has come to its end.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// What all connections answer from.
 pub(in crate::run) struct Door {
@@ -76,6 +80,13 @@ impl Door {
     /// Everything, once it is there.
     pub(super) fn begun(&self) -> Option<&Arc<Shared>> {
         self.begun.get()
+    }
+
+    /// Until everything is there, or something is waited for that takes its time: nobody is told of what is half begun.
+    pub(super) async fn settled(&self) {
+        while self.begun().is_none() && !self.awaited.is_waiting() {
+            sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Whether traffic is served.

@@ -154,6 +154,7 @@ impl Agent {
 impl Answers for Agent {
     async fn answer(&self, request: &Request<Incoming>) -> Answer {
         let path = request.uri().path();
+        self.door.settled().await;
         if matches!(path, "/drain" | "/quitquitquit") {
             return self.change(path, request);
         }
@@ -182,6 +183,7 @@ pub(super) struct Metrics(pub(super) Arc<Door>);
 impl Answers for Metrics {
     async fn answer(&self, request: &Request<Incoming>) -> Answer {
         let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        self.0.settled().await;
         if request.uri().path() != "/stats/prometheus" {
             return answer::text(StatusCode::NOT_FOUND, "there is only /stats/prometheus\n");
         }
