@@ -1,6 +1,8 @@
 //! What must hold for bytes that claim to be an object of Istio's types. The fuzz target calls [`objects`]; a test of `control` replays
 //! the corpus through it.
 
+use std::collections::BTreeMap;
+
 use outrigger_core::config::{self, Source};
 use outrigger_xds::carried::key_of;
 use outrigger_xds::protobuf::{MAX_VALUES, document};
@@ -19,7 +21,11 @@ pub fn objects(bytes: &[u8]) {
     };
     let key = key_of(kind, name).expect("a name");
     let type_url = type_url(kind);
-    let read = || document(&key, &type_url, body).expect("what it consists of");
+    let annotations = BTreeMap::from([(
+        "internal.istio.io/gateway-service".to_owned(),
+        String::new(),
+    )]);
+    let read = || document(&key, &annotations, &type_url, body).expect("what it consists of");
     let once = read();
     assert_eq!(once, read());
     match once {

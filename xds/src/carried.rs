@@ -4,6 +4,7 @@
 //! the reader knows, and what nobody knows is found by who reads it. istiod's is a message of Istio's own types, see [`protobuf`];
 //! what the object is called stands beside it.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use bytes::Bytes;
@@ -98,7 +99,7 @@ pub fn unpack(kind: &'static Kind, resource: Resource) -> Result<Object, Strange
     let mut version = resource.version;
     let json = if kind.is_mesh_config() {
         // Bare: it has no name, so nothing carries one.
-        fields(&key, &any)?
+        fields(&key, &BTreeMap::new(), &any)?
     } else {
         let carried: McpResource = message(any, MCP_RESOURCE, &resource.name)?;
         let Some(body) = carried.body else {
@@ -112,7 +113,7 @@ pub fn unpack(kind: &'static Kind, resource: Resource) -> Result<Object, Strange
             let of: Struct = message(body, STRUCT, &resource.name)?;
             called(structs::to_json(of), &key)
         } else {
-            let spec = fields(&key, &body)?;
+            let spec = fields(&key, &metadata.annotations, &body)?;
             called(json!({"metadata": meta(metadata), "spec": spec}), &key)
         }
     };
@@ -124,8 +125,8 @@ pub fn unpack(kind: &'static Kind, resource: Resource) -> Result<Object, Strange
 }
 
 /// A body of Istio's types.
-fn fields(key: &Key, body: &Any) -> Result<Value, Strange> {
-    let read = protobuf::document(key, &body.type_url, &body.value);
+fn fields(key: &Key, annotations: &BTreeMap<String, String>, body: &Any) -> Result<Value, Strange> {
+    let read = protobuf::document(key, annotations, &body.type_url, &body.value);
     let read = read.ok_or_else(|| Strange::Body(name_of(key), body.type_url.clone()))?;
     read.map_err(|fault| Strange::Fields(name_of(key), fault))
 }
@@ -223,7 +224,7 @@ fn message<M: Message + Default>(any: Any, wanted: &str, name: &str) -> Result<M
     M::decode(any.value).map_err(|_| Strange::Bytes(name.to_owned()))
 }
 
-fn texts(json: &Value) -> std::collections::BTreeMap<String, String> {
+fn texts(json: &Value) -> BTreeMap<String, String> {
     let entries = json.as_object().into_iter().flatten();
     entries
         .filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned())))
@@ -343,6 +344,43 @@ mod tests {
         let bare = istiods("VirtualService", "shop/cart", hosts(), Metadata::default());
         let meta = bare.unwrap().json["metadata"].clone();
         assert_eq!(meta, json!({"name": "cart", "namespace": "shop"}));
+    }
+
+    #[test]
+    fn a_gateway_of_the_api_is_carried_by_who_has_its_name() {
+        let made = |annotations: &[(&str, &str)]| {
+            let body = Any {
+                type_url: "type.googleapis.com/istio.networking.v1alpha3.Gateway".into(),
+                value: Bytes::new(),
+            };
+            let annotations = annotations.iter();
+            let metadata = Metadata {
+                annotations: annotations
+                    .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+                    .collect(),
+                ..Metadata::default()
+            };
+            istiods("Gateway", "edge/public", body, metadata).unwrap()
+        };
+        let service = (
+            "internal.istio.io/gateway-service",
+            "public-istio.edge.svc.cluster.local",
+        );
+        let label = "gateway.networking.k8s.io/gateway-name";
+        let of_api = made(&[
+            service,
+            ("internal.istio.io/parents", "Gateway/public/http.edge"),
+        ]);
+        assert!(protobuf::is_of_api(&of_api));
+        assert_eq!(of_api.json["spec"], json!({"selector": {label: "public"}}));
+        // Nobody has no name.
+        for parents in ["ListenerSet/more/http.edge", ""] {
+            let unnamed = made(&[service, ("internal.istio.io/parents", parents)]);
+            assert_eq!(unnamed.json["spec"], json!({"selector": {label: ""}}));
+        }
+        let written = made(&[]);
+        assert!(!protobuf::is_of_api(&written));
+        assert_eq!(written.json["spec"], json!({}));
     }
 
     #[test]

@@ -112,7 +112,7 @@ fn key(name: &str) -> Key {
 
 fn read(package: &str, name: &str, bytes: &[u8]) -> Result<Value, Fault> {
     let type_url = format!("{PREFIX}istio.{package}.{name}");
-    document(&key(name), &type_url, bytes).expect("the kind is of that type")
+    document(&key(name), &BTreeMap::new(), &type_url, bytes).expect("the kind is of that type")
 }
 
 fn rule(bytes: &[u8]) -> Result<Value, Fault> {
@@ -150,7 +150,7 @@ fn every_field_of_every_kind_is_read_as_it_was_written() {
         for pair in lines.chunks(2) {
             let mut wanted: Value = serde_json::from_str(pair[1]).unwrap();
             if kind == "MeshConfig" {
-                complete(wanted.as_object_mut().unwrap());
+                meant::complete(wanted.as_object_mut().unwrap());
             }
             assert_eq!(read(package, kind, &of_hex(pair[0])), Ok(wanted), "{kind}");
         }
@@ -170,12 +170,15 @@ fn a_kind_consists_of_its_own_message_alone() {
         "type.googleapis.com/google.protobuf.Struct",
         "",
     ] {
-        assert_eq!(document(&key("VirtualService"), type_url, &[]), None);
+        assert_eq!(
+            document(&key("VirtualService"), &BTreeMap::new(), type_url, &[]),
+            None
+        );
     }
     let services = Kind::named("v1", "Service").unwrap();
     let services = key_of(services, "shop/cart").unwrap();
     let type_url = "type.googleapis.com/istio.networking.v1alpha3.Service";
-    assert_eq!(document(&services, type_url, &[]), None);
+    assert_eq!(document(&services, &BTreeMap::new(), type_url, &[]), None);
 }
 
 #[test]
@@ -295,7 +298,9 @@ fn what_istiod_says_of_other_services_is_plain() {
     let read = |name: &str| {
         let key = key_of(kind, name).unwrap();
         let type_url = "type.googleapis.com/istio.networking.v1alpha3.ServiceEntry";
-        document(&key, type_url, &entry).unwrap().unwrap()
+        document(&key, &BTreeMap::new(), type_url, &entry)
+            .unwrap()
+            .unwrap()
     };
     let synthetic = read("shop/synthetic-cart");
     assert_eq!(synthetic["addresses"], json!([]));

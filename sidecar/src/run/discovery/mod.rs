@@ -16,7 +16,7 @@ use outrigger_core::config::Finding;
 use outrigger_xds::client::{self, Taken};
 use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
 use outrigger_xds::workload;
-use outrigger_xds::{Asked, Key, Kind, Object, structs};
+use outrigger_xds::{Asked, Key, Kind, Object, protobuf, structs};
 use serde_json::json;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
@@ -34,6 +34,8 @@ pub(super) struct Inbox {
     client: Mutex<client::Client>,
     /// Where endpoints come from the workload API.
     workloads: Option<Mutex<Workloads>>,
+    /// That of this workload.
+    namespace: String,
     /// Something came that nobody has judged.
     news: AtomicBool,
     answers: UnboundedSender<Vec<DeltaDiscoveryRequest>>,
@@ -68,7 +70,10 @@ impl Inbox {
         answers: UnboundedSender<Vec<DeltaDiscoveryRequest>>,
     ) -> Self {
         let workloads = workloads.map(|asked| Workloads::new(node.clone(), asked));
+        let metadata = structs::to_json(node.metadata.clone().unwrap_or_default());
+        let namespace = metadata["NAMESPACE"].as_str().unwrap_or_default();
         Self {
+            namespace: namespace.to_owned(),
             client: Mutex::new(client::Client::new(node, &asked.kinds())),
             workloads: workloads.map(Mutex::new),
             news: AtomicBool::new(false),
@@ -175,10 +180,17 @@ impl Inbox {
         self.news.store(false, Ordering::Release);
         let client = self.client();
         let workloads = self.workloads();
-        let all = match &workloads {
+        let mut all: Vec<One> = match &workloads {
             None => client.candidates().map(One::of).collect(),
             Some(told) => joined(&client, told),
         };
+        // Gateways that istiod has made of Kubernetes' API are for proxies beside them.
+        let objects = client.candidates().map(|candidate| candidate.object);
+        let elsewhere: BTreeSet<&Key> = objects
+            .filter(|of| *of.key.namespace != *self.namespace && protobuf::is_of_api(of))
+            .map(|of| &of.key)
+            .collect();
+        all.retain(|one| !elsewhere.contains(&one.key));
         let strange = client.strange();
         Candidates {
             all,
@@ -364,5 +376,44 @@ mod tests {
         assert!(inbox.has_news() && answered.try_recv().is_err());
         inbox.settle(&Refused::new(), &inbox.candidates());
         assert_eq!(nonces(answered.try_recv().unwrap()), ["strange", "behind"]);
+    }
+
+    #[test]
+    fn gateways_of_the_api_are_for_who_is_beside_them() {
+        let (answers, _answered) = unbounded_channel();
+        let metadata = structs::from_json(&json!({"NAMESPACE": "edge"}));
+        let node = Node {
+            metadata: Some(metadata),
+            ..Node::default()
+        };
+        let inbox = Inbox::new(node, Asked::Istiod, None, answers);
+        let gateways = Asked::Istiod.kinds();
+        let gateways = gateways.iter().find(|kind| kind.kind == "Gateway").unwrap();
+        let made = [(
+            "internal.istio.io/gateway-service",
+            "a.edge.svc.cluster.local",
+        )];
+        let gateway = |name: &str, annotations: &[(&str, &str)]| {
+            let json = json!({
+                "metadata": {"annotations": annotations.iter().copied().collect::<BTreeMap<_, _>>()}, "spec": {},
+            });
+            outrigger_xds::carried::pack(&Object {
+                key: outrigger_xds::carried::key_of(gateways, name).unwrap(),
+                version: "1".into(),
+                json,
+            })
+        };
+        inbox.take(DeltaDiscoveryResponse {
+            type_url: gateways.type_url(),
+            resources: vec![
+                gateway("edge/made", &made),
+                gateway("other/made", &made),
+                gateway("other/written", &[]),
+            ],
+            ..DeltaDiscoveryResponse::default()
+        });
+        let candidates = inbox.candidates();
+        let names: Vec<_> = candidates.all.iter().map(|one| &*one.source.name).collect();
+        assert_eq!(names, ["Gateway edge/made", "Gateway other/written"]);
     }
 }
