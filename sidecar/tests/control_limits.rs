@@ -102,3 +102,14 @@ fn a_token_is_reviewed_once_for_all_that_one_sidecar_asks() {
         1
     );
 }
+
+/// A mesh has more sidecars than the 1,024 files that a program gets which does not ask for more.
+#[test]
+fn as_many_descriptors_as_the_system_grants_are_there() {
+    let config = Folder::new("control-descriptors");
+    let control = Control::start_with(&config, "127.0.0.1:0", &[]);
+    let limits = fs::read_to_string(format!("/proc/{}/limits", control.pid())).unwrap();
+    let row = limits.lines().find(|row| row.starts_with("Max open files"));
+    let words: Vec<_> = row.unwrap().split_whitespace().collect();
+    assert_eq!(words[3], words[4], "{row:?}");
+}

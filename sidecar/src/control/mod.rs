@@ -27,7 +27,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tracing::{error, info};
 
 use crate::control_args::ControlArgs;
-use crate::run::events;
+use crate::run::{descriptors, events};
 use files::Files;
 use secure::Secure;
 use telling::{Teller, Telling, Writes};
@@ -51,6 +51,7 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 pub(crate) fn control(args: &ControlArgs) -> ExitCode {
     events::start(&args.log_level.clone().unwrap_or_default(), args.log_format);
     events::panics();
+    descriptors::allow_all();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build();

@@ -7,7 +7,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::{debug, warn};
 
 /// Raises the soft limit to the hard one.
-pub(super) fn allow_all() {
+pub(crate) fn allow_all() {
     let limit = getrlimit(Resource::Nofile);
     let Some(raised) = raised(&limit) else {
         return;

@@ -11,7 +11,7 @@ mod collectors;
 pub(crate) mod command;
 mod configuration;
 mod control;
-mod descriptors;
+pub(crate) mod descriptors;
 mod discovery;
 mod dns;
 mod drain;
