@@ -6,6 +6,7 @@
 //! for its certificate ([`certificates`]). Where objects come from is the business of their sources, what they mean that of
 //! `outrigger_core::config`.
 
+pub mod assignments;
 pub mod carried;
 pub mod certificates;
 pub mod channel;

@@ -41,6 +41,7 @@ pub(super) fn assignment(cluster: &Cluster) -> ClusterLoadAssignment {
                 hostname: endpoint.hostname.to_string(),
             }),
             health_status: HEALTHY,
+            metadata: None,
             load_balancing_weight: Some(weight),
         });
     }

@@ -1,6 +1,9 @@
 //! Endpoints of clusters (`envoy.config.endpoint.v3`).
 
+use std::collections::BTreeMap;
+
 use prost::Message;
+use prost_types::Struct;
 
 use super::places::{Address, Locality};
 
@@ -44,9 +47,20 @@ pub struct LbEndpoint {
     /// See [`HEALTHY`].
     #[prost(int32, tag = "2")]
     pub health_status: i32,
+    /// What else is known of it.
+    #[prost(message, optional, tag = "3")]
+    pub metadata: Option<Metadata>,
     /// How much of the traffic of its locality goes there.
     #[prost(message, optional, tag = "4")]
     pub load_balancing_weight: Option<u32>,
+}
+
+/// What is known, by who knows it.
+#[derive(Clone, PartialEq, Message)]
+pub struct Metadata {
+    /// Such as `envoy.transport_socket_match`, where istiod says who takes TLS of the mesh.
+    #[prost(btree_map = "string, message", tag = "1")]
+    pub filter_metadata: BTreeMap<String, Struct>,
 }
 
 /// Where an endpoint is.

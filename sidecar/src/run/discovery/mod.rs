@@ -3,6 +3,8 @@
 //! Owns the joint between the thread that hears of changes ([`stream`]) and the one that compiles. What is sent and answered is
 //! said by `outrigger_xds`; whether an object is any good by `configuration`.
 
+mod apart;
+mod filled;
 mod stream;
 mod workloads;
 
@@ -17,10 +19,12 @@ use outrigger_xds::client::{self, Taken};
 use outrigger_xds::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node};
 use outrigger_xds::workload;
 use outrigger_xds::{Asked, Key, Kind, Object, protobuf, structs};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::UnboundedSender;
 
+use self::apart::Apart;
+use self::filled::Subsets;
 use self::workloads::{Defined, Workloads};
 use super::gathered::Gathered;
 use crate::sources::Source;
@@ -39,6 +43,8 @@ pub(super) struct Inbox {
     /// Something came that nobody has judged.
     news: AtomicBool,
     answers: UnboundedSender<Vec<DeltaDiscoveryRequest>>,
+    /// Endpoints, where services come without them.
+    apart: Option<Apart>,
     pub(super) counts: Counts,
     /// Why the stream before this one broke, or could not be opened.
     broke: Mutex<Option<String>>,
@@ -72,12 +78,14 @@ impl Inbox {
         let workloads = workloads.map(|asked| Workloads::new(node.clone(), asked));
         let metadata = structs::to_json(node.metadata.clone().unwrap_or_default());
         let namespace = metadata["NAMESPACE"].as_str().unwrap_or_default();
+        let is_apart = asked == Asked::Istiod && workloads.is_none();
         Self {
             namespace: namespace.to_owned(),
             client: Mutex::new(client::Client::new(node, &asked.kinds())),
             workloads: workloads.map(Mutex::new),
             news: AtomicBool::new(false),
             answers,
+            apart: is_apart.then(Apart::default),
             counts: Counts::default(),
             broke: Mutex::default(),
             again: Notify::new(),
@@ -131,6 +139,7 @@ impl Inbox {
     fn open(&self) -> Vec<DeltaDiscoveryRequest> {
         let mut requests = self.client().open();
         requests.extend(self.workloads().map(|workloads| workloads.open()));
+        requests.extend(self.apart.as_ref().and_then(Apart::open));
         requests
     }
 
@@ -140,6 +149,10 @@ impl Inbox {
         if Workloads::is_of(&response) {
             return self.take_workloads(response);
         }
+        let response = match self.take_endpoints(response) {
+            Ok(taken) => return taken,
+            Err(response) => response,
+        };
         let mut client = self.client();
         let taken = client.take(response);
         match taken {
@@ -151,6 +164,10 @@ impl Inbox {
                 let _ = self.answers.send(answers);
             }
             Taken::News | Taken::Same => self.news.store(true, Ordering::Release),
+        }
+        drop(client);
+        if taken == Taken::News {
+            self.ask_for_endpoints();
         }
         taken
     }
@@ -169,19 +186,76 @@ impl Inbox {
         taken
     }
 
+    /// Takes endpoints, which are answered at once; gives back what is something else.
+    fn take_endpoints(
+        &self,
+        response: DeltaDiscoveryResponse,
+    ) -> Result<Taken, DeltaDiscoveryResponse> {
+        let Some(apart) = &self.apart else {
+            return Err(response);
+        };
+        let (answer, is_news) = apart.take(response)?;
+        // Nobody listens when the program ends.
+        let _ = self.answers.send(vec![answer]);
+        self.news.fetch_or(is_news, Ordering::AcqRel);
+        Ok(if is_news { Taken::News } else { Taken::Same })
+    }
+
+    /// Asks for the endpoints of what has come, if anything else is lacking now.
+    fn ask_for_endpoints(&self) {
+        let Some(apart) = &self.apart else {
+            return;
+        };
+        let client = self.client();
+        let objects: Vec<&Object> = client.candidates().map(|one| one.object).collect();
+        if let Some(request) = apart.want(objects.into_iter()) {
+            let _ = self.answers.send(vec![request]);
+        }
+    }
+
+    /// How many clusters a first configuration still waits for, when nothing else is missing.
+    fn awaited_endpoints(&self) -> Option<usize> {
+        let apart = self.apart.as_ref()?;
+        let waits = !apart.is_ready() && self.is_complete();
+        waits.then(|| apart.missing())
+    }
+
+    /// Endpoints are waited for no more.
+    fn wait_no_more(&self) {
+        if let Some(apart) = &self.apart {
+            apart.wait_no_more();
+        }
+    }
+
     /// Whether something came that nobody has judged. Before all kinds have come nothing is judged at all: half a configuration
     /// is none.
     pub(super) fn has_news(&self) -> bool {
-        self.news.load(Ordering::Acquire) && self.is_complete()
+        let is_ready = || self.apart.as_ref().is_none_or(Apart::is_ready);
+        self.news.load(Ordering::Acquire) && self.is_complete() && is_ready()
     }
 
     /// What is to be judged now.
     pub(super) fn candidates(&self) -> Candidates {
         self.news.store(false, Ordering::Release);
+        self.wait_no_more();
         let client = self.client();
         let workloads = self.workloads();
+        let subsets = Subsets::new(client.candidates().map(|one| one.object));
+        let fill = |object: &Object| {
+            let apart = self.apart.as_ref();
+            let filled = apart.and_then(|apart| apart.filled(object, &subsets));
+            source(object, filled.as_ref())
+        };
         let mut all: Vec<One> = match &workloads {
-            None => client.candidates().map(One::of).collect(),
+            None => {
+                let candidates = client.candidates();
+                let all = candidates.map(|candidate| One {
+                    source: fill(candidate.object),
+                    good: candidate.good.map(fill),
+                    ..One::of(candidate)
+                });
+                all.collect()
+            }
             Some(told) => joined(&client, told),
         };
         // Gateways that istiod has made of Kubernetes' API are for proxies beside them.
@@ -251,9 +325,9 @@ impl One {
     fn of(candidate: client::Candidate<'_>) -> Self {
         Self {
             key: candidate.object.key.clone(),
-            source: source(candidate.object),
+            source: source(candidate.object, None),
             is_fresh: candidate.is_fresh,
-            good: candidate.good.map(source),
+            good: candidate.good.map(|good| source(good, None)),
         }
     }
 }
@@ -318,8 +392,8 @@ impl Candidates {
     }
 }
 
-/// An object as a file that was named after it.
-fn source(object: &Object) -> Source {
+/// An object as a file that was named after it; what stands in it may be more than what came.
+fn source(object: &Object, filled: Option<&Value>) -> Source {
     let Key {
         kind,
         namespace,
@@ -329,7 +403,7 @@ fn source(object: &Object) -> Source {
     Source {
         name: format!("{} {namespace}{slash}{name}", kind.kind).into(),
         // Of lines, so that a finding's position says something. A value of JSON can always be written.
-        bytes: serde_json::to_vec_pretty(&object.json).unwrap_or_default(),
+        bytes: serde_json::to_vec_pretty(filled.unwrap_or(&object.json)).unwrap_or_default(),
     }
 }
 

@@ -12,12 +12,13 @@ use outrigger_xds::messages::{DeltaDiscoveryRequest, Node};
 use outrigger_xds::service::discover;
 use tokio::runtime::Builder;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{Code, Status};
 use tracing::{debug, info, warn};
 
 use super::Inbox;
+use super::apart::PATIENCE;
 use crate::run::command::Command;
 use crate::xds_args::Server;
 
@@ -43,6 +44,7 @@ pub(in crate::run) fn start(
         inbox: Arc::clone(&inbox),
         told,
         answered,
+        until: None,
     };
     thread::Builder::new()
         .name("discovery".into())
@@ -55,6 +57,8 @@ struct Listening {
     inbox: Arc<Inbox>,
     told: UnboundedSender<Command>,
     answered: UnboundedReceiver<Vec<DeltaDiscoveryRequest>>,
+    /// Endpoints are waited for no longer, once they are.
+    until: Option<Instant>,
 }
 
 impl Listening {
@@ -124,12 +128,15 @@ impl Listening {
             Ok(responses) => responses,
             Err(status) => return Ended::Broke(words(self.server.asked(), &status)),
         };
-        let counts = &self.inbox.counts;
+        let inbox = Arc::clone(&self.inbox);
+        let counts = &inbox.counts;
         counts.opened.fetch_add(1, Ordering::Relaxed);
         counts.connected.store(true, Ordering::Relaxed);
         info!(target: "discovery", "listening to {}", self.server.addr());
         loop {
+            let until = self.patience();
             tokio::select! {
+                () = sleep_until(until.unwrap_or_else(Instant::now)), if until.is_some() => self.wait_no_more(),
                 response = responses.message() => match response {
                     Ok(Some(response)) => {
                         counts.responses.fetch_add(1, Ordering::Relaxed);
@@ -155,6 +162,21 @@ impl Listening {
                 () = self.told.closed() => return Ended::Over,
             }
         }
+    }
+}
+
+impl Listening {
+    /// Until when a first configuration waits for endpoints, if it does.
+    fn patience(&mut self) -> Option<Instant> {
+        self.inbox.awaited_endpoints()?;
+        Some(*self.until.get_or_insert_with(|| Instant::now() + PATIENCE))
+    }
+
+    fn wait_no_more(&self) {
+        let missing = self.inbox.awaited_endpoints().unwrap_or_default();
+        warn!(target: "discovery", "the endpoints of {missing} clusters have not come; going on without them until they do");
+        self.inbox.wait_no_more();
+        let _ = self.told.send(Command::FilesChanged);
     }
 }
 
