@@ -2,7 +2,7 @@
 //!
 //! Endpoints are put into the documents of ServiceEntries as if they had been written there, so that everything behind knows of nothing new.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use outrigger_core::config::names::{covers, resolve};
 use outrigger_xds::Object;
@@ -29,29 +29,45 @@ const DOMAIN: &str = "cluster.local";
 
 /// Subsets of hosts, as rules name them.
 #[derive(Debug, Default)]
-pub(super) struct Subsets(Vec<(String, String, Map<String, Value>)>);
+pub(super) struct Subsets {
+    of_hosts: HashMap<String, Vec<Subset>>,
+    of_patterns: Vec<(String, Subset)>,
+}
+
+/// The name of one, and the labels of those that are in it.
+type Subset = (String, Map<String, Value>);
 
 impl Subsets {
     /// Those of all rules among objects.
     pub(super) fn new<'a>(objects: impl Iterator<Item = &'a Object>) -> Self {
         let rules = objects.filter(|object| object.key.kind.kind == "DestinationRule");
-        let subsets = rules.flat_map(|rule| {
+        let mut all = Self::default();
+        for rule in rules {
             let spec = &rule.json["spec"];
             let host = spec["host"].as_str().unwrap_or_default();
             let host = resolve(host, &rule.key.namespace, DOMAIN);
-            each(&spec["subsets"]).filter_map(move |subset| {
+            let subsets = each(&spec["subsets"]).filter_map(|subset| {
                 let name = subset["name"].as_str()?.to_owned();
                 let labels = subset["labels"].as_object().cloned();
-                Some((host.clone(), name, labels.unwrap_or_default()))
-            })
-        });
-        Self(subsets.collect())
+                Some((name, labels.unwrap_or_default()))
+            });
+            if host.starts_with('*') {
+                let subsets = subsets.map(|subset| (host.clone(), subset));
+                all.of_patterns.extend(subsets);
+            } else {
+                all.of_hosts.entry(host).or_default().extend(subsets);
+            }
+        }
+        all
     }
 
     fn of<'a>(&'a self, host: &'a str) -> impl Iterator<Item = (&'a str, &'a Map<String, Value>)> {
-        let all = self.0.iter();
-        let of_host = all.filter(move |(pattern, ..)| pattern == host || covers(pattern, host));
-        of_host.map(|(_, name, labels)| (name.as_str(), labels))
+        let of_host = self.of_hosts.get(host).into_iter().flatten();
+        let patterns = self.of_patterns.iter();
+        let covering =
+            patterns.filter(move |(pattern, _)| pattern == host || covers(pattern, host));
+        let all = of_host.chain(covering.map(|(_, subset)| subset));
+        all.map(|(name, labels)| (name.as_str(), labels))
     }
 }
 
@@ -151,7 +167,11 @@ fn at(address: &Address) -> Option<At> {
 /// Endpoints as ServiceEntries have them: one for each workload, with all its ports. Of several at one address the first of one port is
 /// taken for the first of another.
 #[derive(Debug, Default)]
-struct Workloads(Vec<Workload>);
+struct Workloads {
+    all: Vec<Workload>,
+    /// Where those of an address are.
+    at: HashMap<String, Vec<usize>>,
+}
 
 #[derive(Debug)]
 struct Workload {
@@ -170,13 +190,13 @@ impl Workloads {
         one: &LbEndpoint,
         port_name: &str,
     ) {
-        let mut all = self.0.iter_mut();
-        let known =
-            all.find(|known| known.address == address && !known.ports.contains_key(port_name));
-        if let Some(known) = known {
-            known.ports.insert(port_name.to_owned(), port);
+        let there = self.at.entry(address.clone()).or_default();
+        let has_room = |at: &&usize| !self.all[**at].ports.contains_key(port_name);
+        if let Some(at) = there.iter().find(has_room) {
+            self.all[*at].ports.insert(port_name.to_owned(), port);
             return;
         }
+        there.push(self.all.len());
         let mut written = Map::new();
         if let Some(locality) = place
             .locality
@@ -193,7 +213,7 @@ impl Workloads {
         if let Some(mode) = tls_mode(one) {
             labels.insert(TLS_MODE.into(), mode);
         }
-        self.0.push(Workload {
+        self.all.push(Workload {
             address,
             ports: [(port_name.to_owned(), port)].into(),
             written,
@@ -202,17 +222,15 @@ impl Workloads {
     }
 
     fn label(&mut self, (address, port): &At, port_name: &str, labels: &Map<String, Value>) {
-        let mut all = self.0.iter_mut();
-        let is_it = |known: &&mut Workload| {
-            known.address == *address && known.ports.get(port_name) == Some(port)
-        };
-        if let Some(known) = all.find(is_it) {
-            known.labels.extend(labels.clone());
+        let mut there = self.at.get(address).into_iter().flatten();
+        let is_it = |at: &&usize| self.all[**at].ports.get(port_name) == Some(port);
+        if let Some(at) = there.find(is_it) {
+            self.all[*at].labels.extend(labels.clone());
         }
     }
 
     fn finish(self) -> Value {
-        let all = self.0.into_iter().map(|workload| {
+        let all = self.all.into_iter().map(|workload| {
             let mut written = workload.written;
             let ports = workload.ports.into_iter();
             let ports: Map<String, Value> = ports
