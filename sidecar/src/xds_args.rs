@@ -42,13 +42,13 @@ pub(crate) struct XdsArgs {
     )]
     pub(crate) xds_kind: XdsKind,
 
-    /// Where endpoints come from beside what the control plane tells of objects: `workloads` is the workload API of an istiod that has
-    /// ambient on (PILOT_ENABLE_AMBIENT), of which nothing else is taken
+    /// Where endpoints come from: `workloads` is the workload API of an istiod that has ambient on (PILOT_ENABLE_AMBIENT), of which
+    /// nothing else is taken
     #[arg(
         long,
         value_name = "WHERE",
         value_enum,
-        default_value = "none",
+        default_value = "told",
         env = "OUTRIGGER_XDS_ENDPOINTS",
         requires = "xds"
     )]
@@ -92,9 +92,9 @@ const ONLY_CLUSTER: &str = "Kubernetes";
 /// Where endpoints come from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum XdsEndpoints {
-    /// From objects alone
+    /// As the control plane tells them: with its objects, and those that istiod leaves out by EDS
     #[default]
-    None,
+    Told,
     /// From the workload API
     Workloads,
 }
