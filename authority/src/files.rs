@@ -135,6 +135,15 @@ fn make_in(folder: &Path, trust_domain: &str, now: SystemTime) -> Result<(), Str
     let lock = File::create(folder.join(LOCK)).map_err(cannot)?;
     // Until it is closed.
     lock.lock().map_err(cannot)?;
+    let has = |name: &str| folder.join(name).exists();
+    let mut others = [CA_CERT, ROOT_CERT, CERT_CHAIN].into_iter();
+    if let (false, Some(name)) = (has(CA_KEY), others.find(|name| has(name))) {
+        return Err(format!(
+            "`{}` has {name} and no {CA_KEY}: an authority that has lost its key. Bring the key back; or take the certificates away, and another \
+             authority is made, which nobody trusts yet",
+            folder.display()
+        ));
+    }
     match Folder::init(folder, trust_domain, now, ROOT_LIFETIME) {
         // Somebody else was first.
         Ok(_) | Err(FolderFault::Exists(_)) => Ok(()),

@@ -287,6 +287,15 @@ fn replicas_that_begin_at_once_share_one_root() {
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode();
     assert_eq!(mode(&folder.join("ca-key.pem")) & 0o777, 0o600);
     assert_eq!(mode(&folder) & 0o777, 0o700);
+    // What is trusted is not made anew because the key is lost.
+    std::fs::remove_file(folder.join("ca-key.pem")).unwrap();
+    for gone in ["ca-cert.pem", "cert-chain.pem"] {
+        let _ = std::fs::remove_file(folder.join(gone));
+        let told = CaFiles::read_or_make(&folder, "td", now()).unwrap_err();
+        assert!(told.contains("and no ca-key.pem"), "{told}");
+    }
+    let root = std::fs::read_to_string(folder.join("root-cert.pem")).unwrap();
+    assert_eq!(root, made[0].roots);
     std::fs::remove_dir_all(&folder).unwrap();
 }
 

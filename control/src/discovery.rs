@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use outrigger_authority::Caller;
 use outrigger_xds::messages::Resource;
-use outrigger_xds::server::{Heard, MAX_NAMES, Offer, Telling};
+use outrigger_xds::server::{Heard, MAX_HAD, MAX_NAME_BYTES, MAX_NAMES, Offer, Telling};
 use outrigger_xds::service::{Discover, Responses};
 use outrigger_xds::{Kind, envoy};
 use tokio::net::{TcpListener, TcpSocket};
@@ -21,6 +22,7 @@ use tracing::{debug, info, warn};
 
 use crate::envoy::{View, Views};
 use crate::hub::{Counts, Hub, Since, State};
+use crate::proof::over;
 use crate::refused::{Refused, Sent};
 use crate::scope::Scope;
 use crate::viewer::Viewer;
@@ -52,11 +54,11 @@ pub struct Limits {
     pub max_first: usize,
 }
 
-/// Who has to prove again who he is, is looked at this often: clocks are set, and machines sleep.
-const LOOK: Duration = Duration::from_secs(60);
-
 /// A client that has not taken its first configuration for so long is waited for by nobody else.
 const FIRST_TAKEN: Duration = Duration::from_secs(10);
+
+/// A stream on which nobody says who he is for so long is ended.
+const FIRST_HEARD: Duration = Duration::from_secs(10);
 
 impl Default for Limits {
     fn default() -> Self {
@@ -243,11 +245,17 @@ struct Standing {
 
 impl<T: Telling> Stream<T> {
     async fn serve(mut self, caller: Option<Caller>, gate: &Arc<Semaphore>) -> Result<(), Status> {
-        let Some(first) = self.requests.message().await? else {
+        let proven = caller.as_ref().map(|caller| &*caller.namespace);
+        let mut over = pin!(over(caller.as_ref().and_then(|caller| caller.until)));
+        let first = tokio::select! {
+            biased;
+            () = &mut over => return self.send_away("somebody who said nothing"),
+            () = sleep(FIRST_HEARD) => return Ok(()),
+            first = self.requests.message() => first?,
+        };
+        let Some(first) = first else {
             return Ok(());
         };
-        let proven = caller.as_ref().map(|caller| &*caller.namespace);
-        let until = caller.as_ref().and_then(|caller| caller.until);
         let viewer = match Viewer::of(T::node(&first), proven) {
             Ok(viewer) => viewer,
             Err(stranger) => {
@@ -271,25 +279,10 @@ impl<T: Telling> Stream<T> {
             push,
             id,
         };
-        tokio::select! {
-            // It is never closed.
-            place = Arc::clone(gate).acquire_owned() => {
-                self.first = place.ok().map(|place| (place, Instant::now() + FIRST_TAKEN));
-            }
-            () = self.sender.closed() => {}
-        }
-        let ended = match self.hear(first, &standing) {
-            Ok(()) => {
-                let over = over(until);
-                tokio::select! {
-                    ended = self.turns(&mut standing) => ended,
-                    () = over => {
-                        self.send_away(&standing.viewer);
-                        Ok(())
-                    }
-                }
-            }
-            ended => ended,
+        let ended = tokio::select! {
+            biased;
+            () = &mut over => self.send_away(&standing.viewer.id),
+            ended = self.begin(first, &mut standing, gate) => ended,
         };
         self.clients.lock().remove(&id);
         info!(target: "discovery", "`{}` has gone", standing.viewer.id);
@@ -297,12 +290,30 @@ impl<T: Telling> Stream<T> {
     }
 
     /// What a client has proved is over: it comes again with what it has by then, and is sent what differs.
-    fn send_away(&self, viewer: &Viewer) {
+    fn send_away(&self, who: &str) -> Result<(), Status> {
         Counts::add(&self.open.0.counts.over, 1);
-        info!(target: "discovery", "what `{}` has proved is over; it is to prove it again", viewer.id);
+        info!(target: "discovery", "what `{who}` has proved is over; it is to prove it again");
         let why = "what you have proved is over; come again with a newer certificate or token";
         // A client that takes nothing does not have to be told.
         let _ = self.sender.try_send(Err(Status::unauthenticated(why)));
+        Ok(())
+    }
+
+    async fn begin(
+        &mut self,
+        first: T::Request,
+        standing: &mut Standing,
+        gate: &Arc<Semaphore>,
+    ) -> Result<(), Status> {
+        tokio::select! {
+            // It is never closed.
+            place = Arc::clone(gate).acquire_owned() => {
+                self.first = place.ok().map(|place| (place, Instant::now() + FIRST_TAKEN));
+            }
+            () = self.sender.closed() => {}
+        }
+        self.hear(first, standing)?;
+        self.turns(standing).await
     }
 
     async fn turns(&mut self, standing: &mut Standing) -> Result<(), Status> {
@@ -367,7 +378,10 @@ impl<T: Telling> Stream<T> {
             }
             Heard::TooMany(kind) => {
                 Counts::add(&counts.strangers, 1);
-                let why = format!("more than {MAX_NAMES} names of {}; ask for all", kind.kind);
+                let why = format!(
+                    "more than {MAX_NAMES} names of {}, more than {MAX_HAD} objects that are there already, or a name of more than {MAX_NAME_BYTES} bytes; ask for all",
+                    kind.kind
+                );
                 return Err(Status::resource_exhausted(why));
             }
             Heard::Wants(_) | Heard::Late(_) => {}
@@ -447,19 +461,6 @@ impl<T: Telling> Stream<T> {
             }
         }
         true
-    }
-}
-
-/// Comes to its end when that time has come; never without one.
-async fn over(until: Option<SystemTime>) {
-    let Some(until) = until else {
-        return std::future::pending().await;
-    };
-    while let Ok(left) = until.duration_since(SystemTime::now()) {
-        if left.is_zero() {
-            return;
-        }
-        sleep(left.min(LOOK)).await;
     }
 }
 

@@ -12,6 +12,7 @@ mod followers;
 pub mod hub;
 mod imports;
 mod places;
+mod proof;
 pub mod refused;
 pub mod scope;
 pub mod verdicts;

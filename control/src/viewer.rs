@@ -107,7 +107,11 @@ impl Viewer {
         let metadata = metadata.unwrap_or(Value::Null);
         let of_name = own.rsplit_once('.').map(|(_, namespace)| namespace);
         let said = metadata["NAMESPACE"].as_str().or(of_name);
-        let Some(said) = said.filter(|said| !said.is_empty() && node.id.len() <= MAX_ID) else {
+        // It stands in logs as it is.
+        let is_plain =
+            |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
+        let is_one = node.id.len() <= MAX_ID && is_plain(&node.id);
+        let Some(said) = said.filter(|said| is_one && is_plain(said)) else {
             return Err(strange(&node.id));
         };
         if let Some(proven) = proven.filter(|proven| *proven != said) {
@@ -178,6 +182,8 @@ mod tests {
             "",
             "cart",
             "ztunnel~1~a.b~c",
+            "sidecar~1~a.b~c\nerror: all is lost",
+            "sidecar~1~\u{1b}[2Ja.b~c",
             &format!("sidecar~1~a.b~{}", "x".repeat(2000)),
         ] {
             let other = Viewer::of(Some(&node(id, &metadata)), None);

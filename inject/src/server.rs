@@ -25,6 +25,9 @@ use crate::settings::Settings;
 /// Connections at a time; more wait. API servers keep a few each.
 const MAX_CONNECTIONS: usize = 128;
 
+/// Reviews that are judged at a time; more wait. It is work without a pause, on threads of its own, so that nobody else of the program waits for it.
+const JUDGED_AT_ONCE: usize = 2;
+
 /// How long nothing is taken after a failure, as when there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -49,6 +52,7 @@ pub async fn serve<S, I>(
 {
     let mut incoming = pin!(incoming);
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let judges = Arc::new(Semaphore::new(JUDGED_AT_ONCE));
     loop {
         if places.available_permits() == 0 {
             counts.waited.fetch_add(1, Ordering::Relaxed);
@@ -62,8 +66,9 @@ pub async fn serve<S, I>(
             Some(Err(_)) => tokio::time::sleep(PAUSE).await,
             Some(Ok(stream)) => {
                 let (settings, counts) = (Arc::clone(&settings), Arc::clone(&counts));
+                let judges = Arc::clone(&judges);
                 tokio::spawn(async move {
-                    connection(settings, counts, stream).await;
+                    connection(settings, counts, judges, stream).await;
                     drop(place);
                 });
             }
@@ -74,6 +79,7 @@ pub async fn serve<S, I>(
 async fn connection<S>(
     settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>,
     counts: Arc<Counts>,
+    judges: Arc<Semaphore>,
     stream: S,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -82,9 +88,10 @@ async fn connection<S>(
     let requests = Arc::new(requests);
     let service = service_fn(move |request: Request<Incoming>| {
         let (settings, counts) = (settings(), Arc::clone(&counts));
+        let judges = Arc::clone(&judges);
         let one = Underway::begin(&requests);
         async move {
-            let answer = review(&settings, &counts, request).await;
+            let answer = review(settings, &counts, &judges, request).await;
             drop(one);
             Ok::<_, Infallible>(answer)
         }
@@ -143,8 +150,9 @@ async fn idle(mut underway: watch::Receiver<usize>) {
 }
 
 async fn review<B>(
-    settings: &Settings,
+    settings: Arc<Settings>,
     counts: &Counts,
+    judges: &Arc<Semaphore>,
     request: Request<B>,
 ) -> Response<Full<Bytes>>
 where
@@ -184,7 +192,17 @@ where
         }
         Ok(Ok(body)) => body.to_bytes(),
     };
-    let (status, body, outcome) = judged(settings, &path, &body);
+    // It is never closed, and goes with the work, which goes on if the client does not wait.
+    let judge = Arc::clone(judges).acquire_owned().await;
+    let judging = tokio::task::spawn_blocking(move || {
+        let told = judged(&settings, &path, &body);
+        drop(judge);
+        told
+    });
+    let Ok((status, body, outcome)) = judging.await else {
+        let told = "the review could not be judged\n";
+        return plain(StatusCode::INTERNAL_SERVER_ERROR, told);
+    };
     counts.count(outcome);
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = plain(status, body);

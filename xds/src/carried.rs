@@ -110,6 +110,12 @@ pub fn unpack(kind: &'static Kind, resource: Resource) -> Result<Object, Strange
             version.clone_from(&metadata.version);
         }
         if body.type_url == STRUCT {
+            // Small values take many times their bytes once they are read.
+            let bytes = body.value.len();
+            if bytes > protobuf::MAX_BYTES {
+                let fault = protobuf::Fault::TooLong(bytes);
+                return Err(Strange::Fields(resource.name, fault));
+            }
             let of: Struct = message(body, STRUCT, &resource.name)?;
             called(structs::to_json(of), &key)
         } else {
@@ -452,6 +458,13 @@ mod tests {
         assert_eq!(other, Strange::Body("shop/cart".into(), "x".into()));
         let torn = changed(&|r| r.resource.as_mut().unwrap().value = vec![0xff].into());
         assert_eq!(torn, Strange::Bytes("shop/cart".into()));
+        let mut large = object();
+        large.json["spec"]["text"] = "x".repeat(protobuf::MAX_BYTES).into();
+        let told = unpack(kind, pack(&large)).unwrap_err();
+        assert!(
+            matches!(&told, Strange::Fields(name, protobuf::Fault::TooLong(_)) if name == "shop/cart"),
+            "{told}"
+        );
         let node = Kind::named("v1", "Node").unwrap();
         assert_eq!(name_of(&key_of(node, "n1").unwrap()), "n1");
         assert!(key_of(node, "a/n1").is_err());

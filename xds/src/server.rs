@@ -16,6 +16,12 @@ use crate::messages::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Resou
 /// Names of a kind that a client may ask for; who wants more wants all.
 pub const MAX_NAMES: usize = 65_536;
 
+/// Longest name, or version of what a client has, in bytes: those of Kubernetes, of hosts and of their clusters are far shorter.
+pub const MAX_NAME_BYTES: usize = 1024;
+
+/// Objects that a client may say to have when it comes, of all kinds.
+pub const MAX_HAD: usize = 524_288;
+
 /// What a client may see now.
 pub trait Offer {
     /// One of them.
@@ -60,6 +66,8 @@ pub trait Telling: Default + Send + 'static {
 pub struct Session {
     watches: BTreeMap<&'static Kind, Watch>,
     responses: u64,
+    /// How many objects the client said to have.
+    had: usize,
 }
 
 /// A kind that a client wants.
@@ -135,7 +143,7 @@ pub enum Heard {
     Refused(&'static Kind, String),
     /// It answers a response that was overtaken.
     Late(&'static Kind),
-    /// More names of a kind are wanted than are kept: the stream is to end.
+    /// More names of a kind are said than are kept, or longer ones: the stream is to end.
     TooMany(&'static Kind),
     /// It is of a type that there is nothing of.
     Unknown(String),
@@ -164,6 +172,10 @@ impl Telling for Session {
         let Some(kind) = Kind::of_type(&request.type_url) else {
             return Heard::Unknown(request.type_url);
         };
+        self.had += request.initial_resource_versions.len();
+        if self.had > MAX_HAD || is_long(&request) {
+            return Heard::TooMany(kind);
+        }
         let is_first = !self.watches.contains_key(kind);
         let watch = self.watches.entry(kind).or_default();
         let wants = if is_first {
@@ -221,6 +233,18 @@ impl Telling for Session {
     fn session(&mut self) -> &mut Session {
         self
     }
+}
+
+/// Whether a name or a version in it is longer than any that is kept.
+fn is_long(request: &DeltaDiscoveryRequest) -> bool {
+    let (more, less) = (
+        &request.resource_names_subscribe,
+        &request.resource_names_unsubscribe,
+    );
+    let had = request.initial_resource_versions.iter();
+    let had = had.flat_map(|(name, version)| [name, version]);
+    let mut all = more.iter().chain(less).chain(had);
+    all.any(|name| name.len() > MAX_NAME_BYTES)
 }
 
 impl Session {

@@ -21,8 +21,11 @@ const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
 /// A file as a whole. Where it cannot be read nobody can say whose a token is.
 fn read(path: &Path) -> Result<Vec<u8>, Refused> {
     let unknown = |why: String| Refused::Unknown(format!("`{}`: {why}", path.display()));
-    let length = std::fs::metadata(path).map_err(|error| unknown(error.to_string()))?;
-    if length.len() > MAX_FILE_BYTES {
+    let found = std::fs::metadata(path).map_err(|error| unknown(error.to_string()))?;
+    if !found.is_file() {
+        return Err(unknown("it is no file".into()));
+    }
+    if found.len() > MAX_FILE_BYTES {
         return Err(unknown(format!("more than {MAX_FILE_BYTES} bytes")));
     }
     std::fs::read(path).map_err(|error| unknown(error.to_string()))

@@ -1,13 +1,14 @@
 //! The files of a mesh without Kubernetes: read, and read again when they change.
 //!
-//! Owns that half a change is none: while a file cannot be read or is no YAML, everything stays as it was.
+//! Owns that half a change is none: while a file cannot be read, is no YAML, or has a document of which nobody can say which object it
+//! is, everything stays as it was. To leave such a document out would take an object away, and a policy is one.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use outrigger_control::documents;
 use outrigger_control::world::mesh_in;
-use outrigger_core::config::{self, Finding, Severity};
+use outrigger_core::config::{self, Code, Finding, Severity};
 use outrigger_xds::Change;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc::{Sender, UnboundedReceiver, unbounded_channel};
@@ -114,7 +115,7 @@ impl Files {
         if self.take(found).await {
             info!(target: "config", "read {}", self.summary());
         } else {
-            error!(target: "config", "the new configuration cannot be read; kept what is served");
+            error!(target: "config", "of the new configuration nobody can say which objects it has; kept what is served");
         }
     }
 
@@ -137,6 +138,9 @@ impl Files {
         let loaded = config::load(&read, "default");
         print_findings(&found.findings);
         print_findings(&loaded.findings);
+        if loaded.findings.iter().any(hides) {
+            return false;
+        }
         print_findings(&config::lint(&loaded.resources, &mesh_in(&changes)));
         self.objects = 0;
         for change in changes {
@@ -147,5 +151,53 @@ impl Files {
             let _ = self.changes.send(change).await;
         }
         true
+    }
+}
+
+/// Whether it is about what a document is called, so that nobody knows which object it is: of others the last good one holds.
+fn hides(finding: &Finding) -> bool {
+    let is_of_head = matches!(
+        &*finding.path,
+        "apiVersion" | "kind" | "metadata" | "metadata.name" | "metadata.namespace"
+    );
+    let code = finding.code;
+    let is_none = code == Code::NotAResource || code == Code::DuplicateResource;
+    finding.severity == Severity::Error && (is_of_head || is_none)
+}
+
+#[cfg(test)]
+mod tests {
+    use outrigger_core::config::Source;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_object_that_anybody_knows_is_no_change() {
+        let policy = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\nspec: {}\n";
+        let doubled = format!("{policy}---\n{policy}");
+        let with = |from: &str, to: &str| policy.replace(from, to);
+        for (text, is_hidden) in [
+            (policy.to_owned(), false),
+            (doubled, true),
+            (with("PeerAuthentication", "PeerAuthentcation"), true),
+            (with("security.", "securty."), true),
+            (with("/v1", "/v3"), true),
+            (with("kind: PeerAuthentication\n", ""), true),
+            (with("{name: a}", "{}"), true),
+            (with("{name: a}", "{name: a, namespace: [shop]}"), true),
+            (with("{name: a}", "default"), true),
+            (with("spec: {}", "spec: {mtsl: {}}"), false),
+            (
+                "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n".to_owned(),
+                false,
+            ),
+        ] {
+            let source = Source {
+                name: "a.yaml",
+                bytes: text.as_bytes(),
+            };
+            let found = config::load(&[source], "default").findings;
+            assert_eq!(found.iter().any(hides), is_hidden, "{text} {found:?}");
+        }
     }
 }

@@ -3,7 +3,8 @@
 //! Owns which labels the workload has now: a pod's may change, and what selects it with them.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -102,10 +103,30 @@ fn by_key(labels: &[LabelArg]) -> Labels {
 /// It cannot be read, or which line is no label.
 pub(super) fn besides(said: &[LabelArg], file: &Path) -> Result<Vec<LabelArg>, String> {
     let told = |why: String| format!("{} (--labels-file): {why}", file.display());
-    let text = fs::read_to_string(file).map_err(|error| told(error.to_string()))?;
+    let text = whole(file).map_err(|error| told(error.to_string()))?;
     let mut labels = read(&text).map_err(told)?;
     labels.retain(|label| said.iter().all(|other| other.key != label.key));
     Ok(labels)
+}
+
+/// Longest file of labels, in bytes: a pod's are 256 KiB at most, with all of its annotations.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What stands in a file, which nobody is to wait for.
+fn whole(file: &Path) -> io::Result<String> {
+    if !fs::metadata(file)?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut text = String::new();
+    let read = File::open(file)?
+        .take(MAX_BYTES + 1)
+        .read_to_string(&mut text)?;
+    if read as u64 > MAX_BYTES {
+        return Err(io::Error::other(format!(
+            "it has more than {MAX_BYTES} bytes"
+        )));
+    }
+    Ok(text)
 }
 
 fn read(text: &str) -> Result<Vec<LabelArg>, String> {
@@ -132,6 +153,19 @@ fn label(line: &str) -> Option<LabelArg> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_waits_for_what_is_no_file_or_has_no_end() {
+        for (file, why) in [("/dev/zero", "it is no file"), ("/proc", "it is no file")] {
+            let told = besides(&[], Path::new(file)).unwrap_err();
+            assert_eq!(told, format!("{file} (--labels-file): {why}"));
+        }
+        let long = std::env::temp_dir().join(format!("outrigger-labels-{}", std::process::id()));
+        fs::write(&long, vec![b'\n'; 1 + (1 << 20)]).unwrap();
+        let told = besides(&[], &long).unwrap_err();
+        fs::remove_file(&long).unwrap();
+        assert!(told.ends_with("it has more than 1048576 bytes"), "{told}");
+    }
 
     #[test]
     fn labels_are_read_as_the_downward_api_writes_them() {

@@ -285,6 +285,44 @@ fn names_can_be_asked_for() {
         ..DeltaDiscoveryRequest::default()
     };
     assert_eq!(Session::default().hear(many), Heard::TooMany(rules));
+    for (length, is_heard) in [(MAX_NAME_BYTES, true), (MAX_NAME_BYTES + 1, false)] {
+        let name = "n".repeat(length);
+        let named = DeltaDiscoveryRequest {
+            type_url: rules.type_url(),
+            ..DeltaDiscoveryRequest::default()
+        };
+        for request in [
+            DeltaDiscoveryRequest {
+                resource_names_subscribe: vec![name.clone()],
+                ..named.clone()
+            },
+            DeltaDiscoveryRequest {
+                resource_names_unsubscribe: vec![name.clone()],
+                ..named.clone()
+            },
+            DeltaDiscoveryRequest {
+                initial_resource_versions: [(name.clone(), String::new())].into(),
+                ..named.clone()
+            },
+            DeltaDiscoveryRequest {
+                initial_resource_versions: [(String::new(), name.clone())].into(),
+                ..named.clone()
+            },
+        ] {
+            let heard = Session::default().hear(request);
+            assert_eq!(heard == Heard::Wants(rules), is_heard, "{length} {heard:?}");
+        }
+    }
+    let had = |from: usize| DeltaDiscoveryRequest {
+        type_url: rules.type_url(),
+        initial_resource_versions: (from..=from + MAX_HAD / 2)
+            .map(|at| (at.to_string(), String::new()))
+            .collect(),
+        ..DeltaDiscoveryRequest::default()
+    };
+    let mut full = Session::default();
+    assert_eq!(full.hear(had(0)), Heard::Wants(rules));
+    assert_eq!(full.hear(had(MAX_HAD)), Heard::TooMany(rules));
     let other = DeltaDiscoveryRequest {
         type_url: "of/v1/Nobody".into(),
         ..DeltaDiscoveryRequest::default()
