@@ -181,10 +181,6 @@ async fn accept(
     // Said once each time that it gets full.
     let mut was_full = false;
     loop {
-        // It is never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = ready.closed() => return,
@@ -209,7 +205,15 @@ async fn accept(
         };
         was_full = false;
         let (serving, ready) = (Arc::clone(&serving), ready.clone());
+        let places = Arc::clone(&places);
         tokio::spawn(async move {
+            if !says_something(&socket, addr, &serving).await {
+                return;
+            }
+            // It is never closed.
+            let Ok(place) = places.acquire_owned().await else {
+                return;
+            };
             let shaken = shake(socket, addr, &serving, door, room).await;
             // Others may shake hands while this one waits to be taken.
             drop(place);
@@ -218,6 +222,20 @@ async fn accept(
                 let _ = ready.send(Ok(stream)).await;
             }
         });
+    }
+}
+
+/// Whoever says nothing has its room, and no place where hands are shaken: it keeps nobody waiting.
+async fn says_something(socket: &TcpStream, addr: SocketAddr, serving: &Serving) -> bool {
+    let limit = serving.limits().handshake_timeout;
+    match tokio::time::timeout(limit, socket.peek(&mut [0])).await {
+        Ok(heard) => heard.is_ok_and(|bytes| bytes > 0),
+        Err(_) => {
+            let counts = serving.counts();
+            counts.handshakes_late.fetch_add(1, Ordering::Relaxed);
+            debug!(target: "authority", "{addr} has said nothing");
+            false
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
 use tokio_stream::{Stream, StreamExt as _};
 
 use crate::counts::Counts;
@@ -33,6 +34,9 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// How long a connection may be without a request, its first one included.
 const IDLE_TIME: Duration = Duration::from_secs(60);
+
+/// The same while more than half of the places are taken: who asks nothing keeps nobody out who does.
+const CROWDED_TIME: Duration = Duration::from_secs(1);
 
 /// How long a client may take for the head of a request.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -66,9 +70,9 @@ pub async fn serve<S, I>(
             Some(Err(_)) => tokio::time::sleep(PAUSE).await,
             Some(Ok(stream)) => {
                 let (settings, counts) = (Arc::clone(&settings), Arc::clone(&counts));
-                let judges = Arc::clone(&judges);
+                let (judges, places) = (Arc::clone(&judges), Arc::clone(&places));
                 tokio::spawn(async move {
-                    connection(settings, counts, judges, stream).await;
+                    connection(settings, counts, judges, &places, stream).await;
                     drop(place);
                 });
             }
@@ -80,6 +84,7 @@ async fn connection<S>(
     settings: Arc<dyn Fn() -> Arc<Settings> + Send + Sync>,
     counts: Arc<Counts>,
     judges: Arc<Semaphore>,
+    places: &Semaphore,
     stream: S,
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -110,7 +115,7 @@ async fn connection<S>(
     tokio::select! {
         // Whoever breaks the rules or goes away has no answer to get.
         _ = served => {}
-        () = idle(underway) => {}
+        () = idle(underway, places) => {}
     }
 }
 
@@ -130,18 +135,26 @@ impl Drop for Underway {
     }
 }
 
-/// Comes to its end when there was no request for so long.
-async fn idle(mut underway: watch::Receiver<usize>) {
+/// Comes to its end when there was no request for so long: sooner where others wait for its place.
+async fn idle(mut underway: watch::Receiver<usize>, places: &Semaphore) {
+    let mut since = Instant::now();
     loop {
         let is_idle = *underway.borrow_and_update() == 0;
         let changed = underway.changed();
         let changed = match is_idle {
-            true => match tokio::time::timeout(IDLE_TIME, changed).await {
+            true => match tokio::time::timeout(CROWDED_TIME, changed).await {
                 Ok(changed) => changed,
-                Err(_) => return,
+                Err(_)
+                    if places.available_permits() < MAX_CONNECTIONS / 2
+                        || since.elapsed() >= IDLE_TIME =>
+                {
+                    return;
+                }
+                Err(_) => continue,
             },
             false => changed.await,
         };
+        since = Instant::now();
         // Without anybody who counts the connection has ended.
         if changed.is_err() {
             std::future::pending::<()>().await;

@@ -174,11 +174,14 @@ mod tests {
     #[test]
     fn what_is_no_object_that_anybody_knows_is_no_change() {
         let policy = "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: {name: a}\nspec: {}\n";
-        let doubled = format!("{policy}---\n{policy}");
+        let other = policy.replace("{}\n", "{mtls: {mode: STRICT}}\n");
+        let doubled = format!("{policy}---\n{other}");
+        let twice = format!("{policy}---\n{policy}");
         let with = |from: &str, to: &str| policy.replace(from, to);
         for (text, is_hidden) in [
             (policy.to_owned(), false),
             (doubled, true),
+            (twice, false),
             (with("PeerAuthentication", "PeerAuthentcation"), true),
             (with("security.", "securty."), true),
             (with("/v1", "/v3"), true),
